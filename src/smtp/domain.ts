@@ -9,6 +9,7 @@ declare const brand: unique symbol
 export type Domain = string & { readonly [brand]: 'Domain' }
 
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+const WORD_CHARACTERS = /^[\p{L}\p{M}\p{N}.-]+$/u
 const DOMAIN_LENGTH_MAX = 253
 
 /**
@@ -22,13 +23,17 @@ export function parseDomain(text: string): Domain | null {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the class is "not ASCII"
   const isAscii = !/[^\u0000-\u007f]/.test(lower)
   if (isAscii && !lower.split('.').every((label) => LABEL.test(label))) return null
-  if (!isAscii && !/^[\p{L}\p{M}\p{N}.-]+$/u.test(lower)) return null
+  if (!isAscii && !WORD_CHARACTERS.test(lower)) return null
   const ascii = isAscii && !lower.includes('xn--') ? lower : domainToASCII(lower)
   if (ascii.length === 0 || ascii.length > DOMAIN_LENGTH_MAX) return null
   if (!ascii.split('.').every((label) => LABEL.test(label))) return null
   if (/(?:^|\.)[0-9]+$/.test(ascii) || /(?:^|\.)0x[0-9a-f]*$/.test(ascii)) return null
-  if (isAscii ? ascii !== lower : domainToUnicode(ascii) !== lower.normalize('NFC')) return null
-  return ascii as Domain
+  if (!ascii.includes('xn--')) return ascii === lower ? (ascii as Domain) : null
+  // An A-label must stand for letters that lead back to it: `xn--x-ka` hides a control character.
+  const unicode = domainToUnicode(ascii)
+  if (!WORD_CHARACTERS.test(unicode) || domainToASCII(unicode) !== ascii) return null
+  if (unicode.split('.').some((label) => label.startsWith('xn--'))) return null
+  return lower.normalize('NFC') === unicode || lower === ascii ? (ascii as Domain) : null
 }
 
 /** The spelling for people: U-labels where there are any. For texts only, never for routing. */
