@@ -15,7 +15,7 @@ export const EVENTS = {
   'relay.started': {
     level: 'info',
     sentence: 'The gateway accepts mail.',
-    fields: ['version', 'hostname', 'listeners'],
+    fields: ['version', 'hostname', 'listeners', 'http'],
   },
   'relay.draining': {
     level: 'info',
@@ -87,6 +87,11 @@ export const EVENTS = {
   'scanner.unavailable': {
     level: 'error',
     sentence: 'The virus scanner gave no verdict; mail is answered with 451.',
+    fields: ['target', 'reason'],
+  },
+  'scanner.passed-over': {
+    level: 'warn',
+    sentence: 'A configured scanner did not take the connection; the next one is asked.',
     fields: ['target', 'reason'],
   },
   'scanner.self-test': {

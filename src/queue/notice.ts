@@ -20,5 +20,10 @@ export interface NoticePlanner {
    * (null reverse-path, NOTIFY says no, a notice itself). Each is ready to be enqueued with the results.
    * At most one per call: all items stand in it. @param now epoch ms
    */
-  plan(kind: NoticeKind, message: MessageMeta, items: readonly NoticeItem[], now: number): Promise<NewMessage[]>
+  plan(
+    kind: NoticeKind,
+    message: MessageMeta,
+    items: readonly NoticeItem[],
+    now: number,
+  ): Promise<NewMessage[]>
 }

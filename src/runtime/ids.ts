@@ -24,3 +24,10 @@ export function createIdSource(clock: Clock, random: Random): () => string {
 
 /** True when `text` has the shape of an id made here. */
 export const isId = (text: string): boolean => /^[0-9a-hjkmnp-tv-z]{18}$/.test(text)
+
+/** Epoch ms of the moment when `id` was made (`isId` holds for it). */
+export function idTime(id: string): number {
+  let time = 0
+  for (const digit of id.slice(0, TIME_DIGITS)) time = time * 32 + ALPHABET.indexOf(digit)
+  return time
+}

@@ -40,7 +40,11 @@ export const duration = (initial: string, range: { min: string; max: string }, m
     .refine(
       (text) => {
         const value = parseDuration(text)
-        return value !== null && value >= (parseDuration(range.min) ?? 0) && value <= (parseDuration(range.max) ?? 0)
+        return (
+          value !== null &&
+          value >= (parseDuration(range.min) ?? 0) &&
+          value <= (parseDuration(range.max) ?? 0)
+        )
       },
       { error: `a duration such as 90s, 15min, 120h or 5d, from ${range.min} to ${range.max}` },
     )

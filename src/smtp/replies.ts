@@ -225,6 +225,12 @@ export const REPLIES = define({
     text: 'The From field cannot be read without doubt: {reason}; write it as Name <{address}>',
     advice: 'Write From as a plain name and address.',
   },
+  'author-field-unclear': {
+    code: 550,
+    enhanced: '5.7.1',
+    text: 'The {field} field cannot be read without doubt: {reason}; correct or remove it',
+    advice: 'Remove the field, or write it as a plain name and address.',
+  },
   'author-differs': {
     code: 550,
     enhanced: '5.7.1',

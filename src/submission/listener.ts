@@ -55,6 +55,8 @@ export interface SubmissionOptions {
 
 export function createSubmission(deps: SubmissionDeps, options: SubmissionOptions): Submission {
   const limits = createClientLimits(options.settings)
+  /** Ids of the connections that `limits` has counted. */
+  const counted = new Set<string>()
   const servers: { server: SubmissionServer; settings: ListenerSettings }[] = []
   let draining = false
   let timers: Timer[] = []
@@ -67,6 +69,16 @@ export function createSubmission(deps: SubmissionDeps, options: SubmissionOption
     sessionDeps: deps.sessionDeps,
     receive: deps.receive,
     draining: () => draining,
+    closed(connection) {
+      if (!counted.delete(connection.id)) return
+      limits.leave(connection.remoteAddress)
+      const durationMs = Math.round(deps.clock.monotonic() - connection.openedAt)
+      deps.log.event('submission.session-closed', {
+        session: connection.id,
+        messages: connection.messages,
+        durationMs,
+      })
+    },
     refused(connection, reply, stage, reversePath, details) {
       deps.log.event('submission.refused', {
         session: connection.id,
@@ -87,6 +99,12 @@ export function createSubmission(deps: SubmissionDeps, options: SubmissionOption
       deps.log.event('relay.fault', { incident, code, reason: faultText(error), where })
       return cataloguedReply('local-fault', { incident })
     },
+  }
+
+  const enter = (connection: SubmissionConnection): 'server' | 'client' | null => {
+    const broken = limits.enter(connection.remoteAddress)
+    if (broken === null) counted.add(connection.id)
+    return broken
   }
 
   const connections = function* (): Generator<SubmissionConnection> {
@@ -119,7 +137,7 @@ export function createSubmission(deps: SubmissionDeps, options: SubmissionOption
     async start() {
       const tls = await readTlsOptions(options.certificates)
       for (const settings of options.listeners) {
-        const server = new SubmissionServer(serverOptions(settings, tls, options), context, deps, limits)
+        const server = new SubmissionServer(serverOptions(settings, tls, options), context, deps, enter)
         servers.push({ server, settings })
       }
       const bound = await Promise.all(servers.map(({ server, settings }) => listen(server, settings)))
@@ -210,23 +228,21 @@ const stopListening = (server: SMTPServer): Promise<void> =>
     else server.server.once('close', () => resolve())
   })
 
+/** Counts a new session, or says which limit keeps it out. */
+type Enter = (connection: SubmissionConnection) => 'server' | 'client' | null
+
 /** smtp-server with our connection class, client limits and login. */
 class SubmissionServer extends SMTPServer {
   readonly #context: ConnectionContext
   readonly #deps: SubmissionDeps
-  readonly #limits: ReturnType<typeof createClientLimits>
+  readonly #enter: Enter
   readonly #bySession = new WeakMap<SubmissionConnection['session'], SubmissionConnection>()
 
-  constructor(
-    options: SMTPServerOptions,
-    context: ConnectionContext,
-    deps: SubmissionDeps,
-    limits: ReturnType<typeof createClientLimits>,
-  ) {
+  constructor(options: SMTPServerOptions, context: ConnectionContext, deps: SubmissionDeps, enter: Enter) {
     super(options)
     this.#context = context
     this.#deps = deps
-    this.#limits = limits
+    this.#enter = enter
     // Without a listener a failed handshake would end the process (libraries.md A).
     this.on('error', (error: Error & { remoteAddress?: string }) => {
       deps.log.event('submission.tls-failed', {
@@ -242,7 +258,7 @@ class SubmissionServer extends SMTPServer {
   ): void {
     const connection = new SubmissionConnection(this, socket, socketOptions ?? null, this.#context)
     const client = connection.remoteAddress
-    const broken = this.#limits.enter(client)
+    const broken = this.#enter(connection)
     this.connections.add(connection)
     this.#bySession.set(connection.session, connection)
     connection.on('error', (error) => {
@@ -253,20 +269,7 @@ class SubmissionServer extends SMTPServer {
       })
       connection._socket.destroy()
     })
-    if (broken === null) {
-      const openedAt = this.#deps.clock.monotonic()
-      const { id } = connection
-      this.#deps.log.event('submission.session-opened', { session: id, client })
-      socket.once('close', () => {
-        this.#limits.leave(client)
-        const durationMs = Math.round(this.#deps.clock.monotonic() - openedAt)
-        this.#deps.log.event('submission.session-closed', {
-          session: id,
-          messages: connection.messages,
-          durationMs,
-        })
-      })
-    }
+    if (broken === null) this.#deps.log.event('submission.session-opened', { session: connection.id, client })
     if (broken !== null) {
       connection._ready = true
       socket.on('error', () => socket.destroy())

@@ -12,7 +12,6 @@ export type SenderDomainCheck = (domain: Domain) => Promise<'receives' | 'null-m
 export interface SenderPolicySettings {
   readonly noReplyPatterns: readonly string[]
   readonly internalDomains: readonly string[]
-  readonly trustedSenderDomains: readonly string[]
 }
 
 /** The refusal, or `null` when the customer may send with this reverse-path. */
@@ -31,7 +30,6 @@ export function createSenderPolicy(
 ): SenderPolicy {
   const noReply = settings.noReplyPatterns.map(pattern)
   const internal = settings.internalDomains.flatMap((text) => parseDomain(text) ?? [])
-  const trusted = settings.trustedSenderDomains.flatMap((text) => parseDomain(text) ?? [])
 
   const refuseByName = (sender: Mailbox): CataloguedReply | null => {
     const address = sender.text
@@ -45,7 +43,6 @@ export function createSenderPolicy(
   }
 
   const refuseByDomain = async (sender: Mailbox): Promise<CataloguedReply | null> => {
-    if (trusted.includes(sender.domain)) return null
     const address = sender.text
     const ability = await canReceive(sender.domain)
     switch (ability) {

@@ -4,13 +4,10 @@ import { count, duration, size } from '../runtime/settings.ts'
 
 export const listenerSettings = z
   .strictObject({
-    address: z
-      .string()
-      .default('::')
-      .meta({
-        description: 'Address to listen on; `::` is every address, IPv4 included.',
-        reload: 'restart',
-      }),
+    address: z.string().default('::').meta({
+      description: 'Address to listen on; `::` is every address, IPv4 included.',
+      reload: 'restart',
+    }),
     port: z
       .int({ error: 'a port number from 0 to 65535' })
       .min(0, { error: 'a port number from 0 to 65535' })
@@ -19,26 +16,21 @@ export const listenerSettings = z
         description: 'TCP port: 587 and 25 with starttls, 465 with implicit. 0 lets the system choose.',
         reload: 'restart',
       }),
-    encryption: z
-      .enum(['starttls', 'implicit'], { error: 'starttls or implicit' })
-      .default('starttls')
-      .meta({
-        description:
-          '`starttls`: TLS begins with the STARTTLS command; `implicit`: with the first octet (RFC 8314).',
-        reload: 'restart',
-      }),
+    encryption: z.enum(['starttls', 'implicit'], { error: 'starttls or implicit' }).default('starttls').meta({
+      description:
+        '`starttls`: TLS begins with the STARTTLS command; `implicit`: with the first octet (RFC 8314).',
+      reload: 'restart',
+    }),
   })
   .meta({ description: 'One listening socket.' })
 
 export const certificateSettings = z
   .strictObject({
-    chain: z
-      .string()
-      .meta({
-        description:
-          'PEM file with the certificate and its intermediates. Replaced on disk it is picked up within a minute.',
-        reload: 'live',
-      }),
+    chain: z.string().meta({
+      description:
+        'PEM file with the certificate and its intermediates. Replaced on disk it is picked up within a minute.',
+      reload: 'live',
+    }),
     key: z
       .string()
       .meta({ description: 'PEM file with the private key of the certificate.', reload: 'live' }),
@@ -163,29 +155,16 @@ export const submissionSettings = z
       { min: 3, max: 1000 },
       { description: 'Refused commands on one connection before it is closed.', reload: 'live' },
     ),
-    noReplyPatterns: z
-      .array(z.string().min(1))
-      .default(NO_REPLY_PATTERNS)
-      .meta({
-        description:
-          'Local-parts of senders that nobody reads; `*` stands for anything. Such senders are refused.',
-        reload: 'live',
-      }),
-    internalDomains: z
-      .array(z.string().min(1))
-      .default(INTERNAL_DOMAINS)
-      .meta({
-        description:
-          'Sender domains that exist only inside a network, with everything below them. Such senders are refused, as are single-label names.',
-        reload: 'live',
-      }),
-    trustedSenderDomains: z
-      .array(z.string())
-      .default([])
-      .meta({
-        description: 'Sender domains that count as able to receive mail without a look-up, e.g. for a trial.',
-        reload: 'live',
-      }),
+    noReplyPatterns: z.array(z.string().min(1)).default(NO_REPLY_PATTERNS).meta({
+      description:
+        'Local-parts of senders that nobody reads; `*` stands for anything. Such senders are refused.',
+      reload: 'live',
+    }),
+    internalDomains: z.array(z.string().min(1)).default(INTERNAL_DOMAINS).meta({
+      description:
+        'Sender domains that exist only inside a network, with everything below them. Such senders are refused, as are single-label names.',
+      reload: 'live',
+    }),
   })
   .prefault({})
   .meta({ description: 'Limits and rules of the submission dialogue.' })

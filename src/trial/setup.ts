@@ -83,8 +83,6 @@ delivery:
 partners:
 ${route(TRIAL_RECIPIENT_DOMAIN)}
 ${route(TRIAL_SENDER_DOMAIN)}
-submission:
-  trustedSenderDomains: [${TRIAL_SENDER_DOMAIN}]
 notifications:
   from: { address: postmaster@${TRIAL_SENDER_DOMAIN} }
 http: { address: 127.0.0.1, port: ${ports.http} }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { afterEach, describe, test } from 'node:test'
-import { connect as connectTls } from 'node:tls'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import type { Log } from '../../src/observability/log.ts'
 import { cataloguedReply } from '../../src/smtp/replies.ts'
 import { createManualClock } from '../support/manual-clock.ts'
 import { connectLoggedIn, connectSmtp, type SmtpClient } from '../support/smtp-client.ts'
@@ -64,7 +65,7 @@ describe('S2: nothing before TLS', () => {
     )
     assert.equal(client.unread(), '')
   })
-  const weak: [string, Parameters<typeof connectTls>[0]][] = [
+  const weak: [string, ConnectionOptions][] = [
     ['TLS 1.1', { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }],
     ['CBC', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA:AES128-SHA' }],
     [
@@ -258,6 +259,29 @@ describe('limits of a session', () => {
       '421 4.7.0 gw.example Too many connections from your address; close some and try again',
     )
     assert.equal(await third.reply(), null)
+  })
+  test('a session that ended makes room, whether it spoke TLS or not', async () => {
+    const ended = new EventEmitter()
+    const log: Log = { event: (name) => name === 'submission.session-closed' && ended.emit('session') }
+    await start({ settings: { sessionsPerClientMax: 1 }, log })
+    for (const connect of [loggedIn, plain, loggedIn]) {
+      const over = once(ended, 'session')
+      const client = await connect()
+      if (connect === plain) await client.reply()
+      client.close()
+      await over
+      assert.equal(server.submission.sessions, 0)
+    }
+  })
+  test('clients that leave before they are greeted do not use up the sessions', async () => {
+    await start({ settings: { sessionsPerClientMax: 3 } })
+    for (let count = 0; count < 30; count++) {
+      const client = await connectSmtp(server.port)
+      await once(client.socket, 'connect')
+      client.socket.resetAndDestroy()
+    }
+    const client = await plain()
+    assert.equal(await client.reply(), '220 gw.example ESMTP')
   })
   test('a client that sends one octet now and then is cut off after the command timeout', async () => {
     const clock = createManualClock()

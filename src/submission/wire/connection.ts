@@ -29,7 +29,7 @@ export class SubmissionConnection extends SMTPConnection {
   #commandSince: number
   #dataSince: number | null = null
   #dataProgress = 0
-  readonly #openedAt: number
+  readonly openedAt: number
   messages = 0
   loginFailures = 0
 
@@ -42,8 +42,8 @@ export class SubmissionConnection extends SMTPConnection {
     super(server, socket, options)
     this.#context = context
     this.#dialogue = new SubmissionSession(context.sessionDeps, context.settings)
-    this.#openedAt = context.clock.monotonic()
-    this.#commandSince = this.#openedAt
+    this.openedAt = context.clock.monotonic()
+    this.#commandSince = this.openedAt
   }
 
   // --- life ---------------------------------------------------------------------------------------------
@@ -60,9 +60,11 @@ export class SubmissionConnection extends SMTPConnection {
     return parser
   }
 
+  /** Also after STARTTLS, when the raw socket has lost its listeners. */
   override _onClose(): void {
     this.#reception?.abort()
     this.#reception = null
+    if (!this._closed) this.#context.closed(this)
     super._onClose()
   }
 
@@ -79,7 +81,7 @@ export class SubmissionConnection extends SMTPConnection {
     const late = inData
       ? now - (this.#dataSince ?? now) > dataTimeout || now - this.#dataProgress > dataIdleTimeout
       : !this._handlerPending && this.#reception === null && now - this.#commandSince > commandTimeout
-    if (late || (!this.busy && now - this.#openedAt > sessionTimeMax)) this.#end('session-too-long')
+    if (late || (!this.busy && now - this.openedAt > sessionTimeMax)) this.#end('session-too-long')
   }
 
   /** A drain or stop: says 421 and closes, unless a transaction runs and `force` is not set. */

@@ -20,6 +20,10 @@ export interface ConnectionContext {
   readonly receive: (transaction: Transaction) => Reception
   /** Is the gateway draining? Then sessions end between two transactions. */
   readonly draining: () => boolean
+  /** The session is over; called once. */
+  readonly closed: (
+    connection: ConnectionFacts & { readonly messages: number; readonly openedAt: number },
+  ) => void
   /** Logs a refusal. */
   readonly refused: (
     connection: ConnectionFacts,

@@ -1,0 +1,5 @@
+// The embedded store keeps the promises of the queue.
+import { openTestStore } from '../store/test-store.ts'
+import { queueContract } from './queue-contract.ts'
+
+queueContract('embedded store', () => openTestStore())
