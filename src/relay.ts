@@ -22,7 +22,7 @@ import { createMeasuredLog } from './observability/event-metrics.ts'
 import { createHealth } from './observability/health.ts'
 import { createHttpEndpoint, type HttpEndpoint } from './observability/http.ts'
 import type { Log } from './observability/log.ts'
-import { createMetrics } from './observability/metrics.ts'
+import { createMetrics, type Metrics } from './observability/metrics.ts'
 import type { QueueStore } from './queue/store.ts'
 import { type Clock, systemClock, type Timer } from './runtime/clock.ts'
 import { type Fault, faultText } from './runtime/fault.ts'
@@ -88,7 +88,8 @@ export async function createRelay(
   const scanner = overrides.scanner ?? createScanner(config, parts)
   const delivery = await wireDelivery(config, parts, store, resolver)
   const submission = wireSubmission(config, parts, { store, resolver, scanner, delivery })
-  const http = createHttpEndpoint({ health, metrics, log, clock }, config.http)
+  const refreshGauges = createGauges(metrics, store, submission)
+  const http = createHttpEndpoint({ health, metrics, log, clock, refreshGauges }, config.http)
   const scannerHealth = createScannerWatch(scanner, config, parts)
   const upkeep = createUpkeep(store, parts)
 
@@ -108,6 +109,7 @@ export async function createRelay(
       const bound = await http.start()
       const address = bound === null ? null : `${bound.address}:${bound.port}`
       const names = listeners.map((one) => `${one.address}:${one.port}/${one.encryption}`).join(' ')
+      metrics.set('securetransport_relay_start_time_seconds', {}, clock.now() / 1000)
       log.event('relay.started', {
         version: VERSION,
         hostname: config.hostname,
@@ -222,6 +224,19 @@ function wireSubmission(
       settings: config.submission,
     },
   )
+}
+
+/** Brings the gauges up to date when somebody asks for them. */
+function createGauges(metrics: Metrics, store: SqliteStore, submission: Submission) {
+  return async (): Promise<void> => {
+    metrics.set('securetransport_relay_memory_bytes', {}, process.memoryUsage.rss())
+    metrics.set('securetransport_submission_sessions_count', {}, submission.sessions)
+    metrics.set('securetransport_queue_accepting_boolean', {}, store.queue.health().accepting ? 1 : 0)
+    const counts = await store.queue.counts()
+    for (const state of ['waiting', 'active', 'held'] as const) {
+      metrics.set('securetransport_queue_deliveries_count', { state }, counts[state])
+    }
+  }
 }
 
 /** Runs the scanner's self-test at start and every hour; readiness shows its result. */

@@ -49,8 +49,13 @@ export interface AccountOperations {
   listAccounts(): Promise<{ customer: Customer; logins: string[] }[]>
 }
 
-/** Shorter passwords are refused when they are set; 12 is what BSI recommends for several character kinds. */
-const PASSWORD_CHARACTERS_MIN = 12
+/** BSI recommends 12 for several character kinds. Shorter ones are the operator's decision: he is warned. */
+const PASSWORD_CHARACTERS_ADVISED = 12
+
+/** True when an operator should be warned about a password that he chose. */
+export const isShortPassword = (password: string): boolean =>
+  [...password].length < PASSWORD_CHARACTERS_ADVISED
+
 const NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N} ._&+-]{0,78}[\p{L}\p{N}.])?$/u
 const LOGIN = /^[!-~]{1,255}$/
 const LICENCES_MAX = 10_000
@@ -175,9 +180,7 @@ const checkLogin = (login: string): Invalid | null =>
     : invalid('login', `"${shown(login)}" is not a login: printable ASCII without spaces, at most 255`)
 
 function checkPassword(password: string): Invalid | null {
-  if ([...password].length < PASSWORD_CHARACTERS_MIN) {
-    return invalid('password', `the password needs at least ${PASSWORD_CHARACTERS_MIN} characters`)
-  }
+  if (password === '') return invalid('password', 'the password is empty')
   if (Buffer.byteLength(password) > PASSWORD_OCTETS_MAX) {
     return invalid('password', `the password may have at most ${PASSWORD_OCTETS_MAX} octets`)
   }

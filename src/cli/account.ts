@@ -4,6 +4,7 @@ import {
   type AccountOperations,
   type AccountResult,
   createAccountOperations,
+  isShortPassword,
 } from '../accounts/operations.ts'
 import { Fault } from '../runtime/fault.ts'
 import { systemRandom } from '../runtime/random.ts'
@@ -156,7 +157,11 @@ async function readPassword(call: Call): Promise<{ password: string; isOurs: boo
   if (call.has('generate-password'))
     return { password: systemRandom.bytes(18).toString('base64url'), isOurs: true }
   const [line = ''] = (await call.terminal.readInput()).split('\n', 1)
-  return { password: line.replace(/\r$/, ''), isOurs: false }
+  const password = line.replace(/\r$/, '')
+  if (password !== '' && isShortPassword(password)) {
+    call.terminal.err('warning: the password has fewer than 12 characters; long random ones resist guessing')
+  }
+  return { password, isOurs: false }
 }
 
 /** @param password what to print once, when it was made here */

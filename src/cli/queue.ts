@@ -41,7 +41,7 @@ export const queueList: Command = {
         queue.counts(),
       ])
       if (call.has('json')) {
-        printJson(call.terminal, { counts, deliveries: listings })
+        printJson(call.terminal, listings)
         return EXIT.ok
       }
       if (listings.length > 0) call.terminal.out(tableText(HEAD, listings.map(row)))

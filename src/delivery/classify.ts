@@ -92,7 +92,7 @@ export function classifyOpening(opening: Opening, place: AttemptPlace): Failure 
     case 'open':
       return null
     case 'no-tls': {
-      // 4.7.10 encryption needed; 4.7.5 cryptographic failure (RFC 3463 §3.8, RFC 7372).
+      // 4.7.10 encryption needed; 4.7.5 cryptographic failure. RFC 3463 §3.8, RFC 5248.
       const status = opening.reason === 'handshake' || opening.reason === 'injected' ? '4.7.5' : '4.7.10'
       const failure = ownFailure('deferred', 'host', status, 'no-encrypted-path', opening.detail, standing)
       return { ...failure, reply: opening.reply }

@@ -4,7 +4,7 @@ import { strict as assert } from 'node:assert'
 import { type TestContext, test } from 'node:test'
 import { ownFailure } from '../../src/delivery/classify.ts'
 import { createDestinations, type Destinations } from '../../src/delivery/destinations.ts'
-import { jobsOf } from '../../src/delivery/job.ts'
+import { type Job, jobsOf } from '../../src/delivery/job.ts'
 import { systemRandom } from '../../src/runtime/random.ts'
 import { createManualClock, type ManualClock } from '../support/manual-clock.ts'
 import { createMemoryQueue } from '../support/memory-queue.ts'
@@ -261,12 +261,18 @@ test('T7: memory is bounded, and no destination takes all of it', async () => {
 
 test('T7: pauses of a dead destination grow up to their limit, with one probe after each', async () => {
   const clock = createManualClock()
-  const destinations = createDestinations(clock, { ...systemRandom, fraction: () => 0.5 }, limits)
+  const destinations = createDestinations(
+    clock,
+    { ...systemRandom, fraction: () => 0.5 },
+    { ...limits, sessionsMax: 8 },
+  )
   // A window wide open, so that nothing but the outage keeps it to one probe.
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < 8; round++) {
     await jobs(destinations, ['a.test', 'a.test', 'a.test', 'a.test'])
-    for (let job = destinations.next(); job !== null; job = destinations.next()) {
-      destinations.finished(job, null)
+    while (destinations.waiting > 0) {
+      const started: Job[] = []
+      for (let job = destinations.next(); job !== null; job = destinations.next()) started.push(job)
+      for (const job of started) destinations.finished(job, null)
     }
   }
   const pauses: number[] = []
