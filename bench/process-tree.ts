@@ -58,7 +58,7 @@ function stateOf(pid: number): ProcessState | null {
   // The second field is the name in parentheses and may hold anything: count from its end.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   if (fields.length < 15) return null
-  const ticks = fields.slice(11, 13).reduce((sum, field) => sum + Number(field), 0)
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
   return { pid, parent: Number(fields[1]), cpuMs: ticks * TICK_MS }
 }
 

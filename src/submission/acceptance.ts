@@ -72,7 +72,6 @@ class MessageReception implements Reception {
   #refusal: CataloguedReply | null = null
   #writer: BodyWriter | null = null
   #scan: Scan | null = null
-  #sizeOctets = 0
   #body: StoredBody | null = null
 
   constructor(deps: AcceptanceDeps, settings: AcceptanceSettings, transaction: Transaction) {
@@ -117,7 +116,6 @@ class MessageReception implements Reception {
 
   #writeBody(content: Buffer): Promise<void> | null {
     if (content.length === 0) return null
-    this.#sizeOctets += content.length
     const spooled = this.#writer?.write(content) ?? null
     return both(spooled, this.#feedScan(content))
   }
@@ -231,7 +229,7 @@ class MessageReception implements Reception {
       login: identity.login,
       reversePath: envelope.reversePath?.text ?? '',
       recipients: envelope.recipients.length,
-      sizeBytes: this.#sizeOctets,
+      sizeBytes: (this.#judged?.header.length ?? 0) + (this.#body?.sizeBytes ?? 0),
       permit: this.#judged?.permit ?? null,
     })
   }

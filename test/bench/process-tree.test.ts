@@ -16,8 +16,9 @@ const skip = existsSync('/proc/self/smaps_rollup') ? false : 'needs /proc of Lin
 
 test('the CPU of a child that has ended counts to the tree, and memory is that of those who live', {
   skip,
-}, async () => {
+}, async (t) => {
   const child = spawn(process.execPath, ['-e', parent], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
   const pid = child.pid ?? -1
   assert.ok(cpuMs([pid]) >= BURN_MS - TICK_MS, `${cpuMs([pid])} ms`)

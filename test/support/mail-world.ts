@@ -1,6 +1,6 @@
 // A small internet on loopback with real parts: the gateway as a process, a Postfix MX with TLS (also the MX of
 // the sender's domain), a Postfix MX without, real clamd, and a DNS server that knows them. Domains:
-// `office.test` (the customer), `tls.test`, `plain.test`, `null.test` (null MX), `inside.test` (MX at 10.0.0.1).
+// `office.test` (the customer), `tls.test`, `late.test` (not in DNS), `plain.test`, `null.test` (null MX), `inside.test` (MX at 10.0.0.1).
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -44,7 +44,7 @@ export async function startMailWorld(options: WorldOptions = {}): Promise<MailWo
     const port = await freePort('127.0.0.2')
     const tlsMx = await startPostfixRecipient({
       hostname: 'mx.tls.test',
-      domains: ['tls.test', 'office.test'],
+      domains: ['tls.test', 'office.test', 'late.test'],
       tls,
       listen: { address: '127.0.0.2', port },
     })
