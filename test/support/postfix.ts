@@ -101,8 +101,7 @@ export async function startPostfix(settings: PostfixSettings): Promise<Postfix> 
   master.on('error', () => undefined) // without a process there is no pid, which is looked at here
   const pid = master.pid
   if (pid === undefined) throw new Error(`cannot start ${MASTER}: is the package postfix installed?`)
-  const endWithUs = (): void => void master.kill('SIGTERM') // a test that crashes leaves no daemon behind
-  process.once('exit', endWithUs)
+  const guard = guardAgainstOrphans(pid)
   let complaints = ''
   master.stderr.on('data', (chunk: Buffer) => {
     complaints = (complaints + chunk.toString()).slice(-4000)
@@ -112,9 +111,9 @@ export async function startPostfix(settings: PostfixSettings): Promise<Postfix> 
   const command: Postfix['command'] = (name, args, input) => runCommand(configDirectory, name, args, input)
   let stopped = false
   const stop: Postfix['stop'] = async (options = {}) => {
+    guard.kill('SIGKILL')
     if (!stopped) await end(master)
     stopped = true
-    process.off('exit', endWithUs)
     if (!options.keep) await rm(directory, { recursive: true, force: true, maxRetries: 5 })
   }
   try {
@@ -234,6 +233,19 @@ function greets(address: string, port: number): Promise<boolean> {
     socket.once('error', () => resolve(false))
     socket.once('close', () => resolve(false))
   })
+}
+
+/**
+ * A shell that ends the master when this process has ended without doing so, however that happened: it waits for
+ * the end of its input, which we hold open and never write to. (Asking the kernel by PR_SET_PDEATHSIG does not
+ * work: the master's changes of user cancel it.)
+ */
+function guardAgainstOrphans(pid: number): ChildProcess {
+  const script = 'trap "" INT HUP TERM; read -r line; kill -TERM "$1"'
+  const guard = spawn('sh', ['-c', script, 'guard', String(pid)], { stdio: ['pipe', 'ignore', 'ignore'] })
+  guard.on('error', () => undefined)
+  guard.unref()
+  return guard
 }
 
 /** SIGTERM to the master that we started, which ends its children; SIGKILL when it does not end in time. */
