@@ -43,7 +43,10 @@ function compact(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array {
 class SpooledBody implements BodyWriter {
   readonly #deps: BodyWriterDeps
   readonly #id: string
-  /** All octets so far while they are kept in memory, `null` once they are not. */
+  /** Octets that came since the last slab. */
+  #loose: Uint8Array[] = []
+  #looseOctets = 0
+  /** Slabs so far while they are kept in memory, `null` once they are not. */
   #kept: Uint8Array[] | null = []
   #sizeBytes = 0
   #file: BodyFile | null = null
@@ -58,31 +61,34 @@ class SpooledBody implements BodyWriter {
   write(chunk: Uint8Array): Promise<void> | null {
     if (this.#ended) return null
     this.#sizeBytes += chunk.length
-    this.#kept?.push(chunk)
-    if (this.#file !== null) {
-      this.#keepWithinBudget(chunk.length)
-      return this.#file.write([chunk])
-    }
-    if (this.#sizeBytes <= INLINE_OCTETS_MAX) return null
-    const held = this.#kept ?? []
-    this.#file = new BodyFile(this.#deps, this.#id)
-    const wait = this.#file.write(held)
-    this.#keepWithinBudget(this.#sizeBytes)
-    return wait
+    this.#loose.push(chunk)
+    this.#looseOctets += chunk.length
+    return this.#looseOctets > INLINE_OCTETS_MAX ? this.#writeSlab() : null
   }
 
-  #keepWithinBudget(octets: number): void {
-    if (this.#kept !== null && !this.#deps.memory.grow(this.#id, octets)) this.#kept = null
+  /**
+   * Moves what is loose into one buffer, into the file and into memory. Chunks are as small as TLS records: a
+   * write to file and next hop for each, and their number in the garbage collector, would cost more than the copy.
+   */
+  #writeSlab(): Promise<void> | null {
+    const slab = compact(this.#loose, this.#looseOctets)
+    this.#loose = []
+    this.#looseOctets = 0
+    this.#kept?.push(slab)
+    if (this.#kept !== null && !this.#deps.memory.grow(this.#id, slab.length)) this.#kept = null
+    this.#file ??= new BodyFile(this.#deps, this.#id)
+    return this.#file.write(slab)
   }
 
   async finish(): Promise<StoredBody> {
     if (this.#ended) throw new Fault('internal', 'a body was finished twice, or after it was given up')
     if (this.#file === null) {
       this.#ended = true
-      const whole = compact(this.#kept ?? [], this.#sizeBytes)
+      const whole = compact(this.#loose, this.#sizeBytes)
       return { sizeBytes: this.#sizeBytes, inMemory: [whole], location: 'inline' }
     }
     try {
+      if (this.#looseOctets > 0) this.#writeSlab()
       await this.#file.finish()
     } catch (error) {
       this.abort()
@@ -96,6 +102,7 @@ class SpooledBody implements BodyWriter {
     if (this.#ended) return
     this.#ended = true
     this.#kept = null
+    this.#loose = []
     this.#deps.memory.drop(this.#id)
     this.#file?.discard()
   }
@@ -121,12 +128,10 @@ class BodyFile {
     deps.open.add(messageId)
   }
 
-  write(chunks: readonly Uint8Array[]): Promise<void> | null {
+  write(slab: Uint8Array): Promise<void> | null {
     if (this.#fault !== null || this.#discarded) return null
-    for (const chunk of chunks) {
-      this.#pending.push(chunk)
-      this.#pendingOctets += chunk.length
-    }
+    this.#pending.push(slab)
+    this.#pendingOctets += slab.length
     this.#running ??= this.#drain()
     return this.#pendingOctets > PENDING_OCTETS_MAX ? this.#running : null
   }
