@@ -26,6 +26,8 @@ export interface Gateway {
   readonly certificatePath: string
   readonly pid: number
   readonly events: readonly LogLine[]
+  /** Everything that its processes wrote to standard error. */
+  readonly stderr: string
   /** The first logged event that matches, past or to come; rejects after `limitMs`. */
   event(matches: (line: LogLine) => boolean, limitMs?: number): Promise<LogLine>
   /** Runs a command of the command line with this gateway's configuration. */
@@ -45,6 +47,8 @@ export interface GatewayOptions {
   readonly yaml: string
   readonly hostname?: string
   readonly accounts?: readonly { name: string; domains: readonly string[]; login: string; password: string }[]
+  /** Instead of ports of the system's choice, which somebody else may be given while the gateway is down. */
+  readonly ports?: { readonly starttls: number; readonly implicit: number; readonly http: number }
 }
 
 const START_LIMIT_MS = 30_000
@@ -60,8 +64,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     writeFile(join(directory, 'key.pem'), pair.keyPem, { mode: 0o600 }),
   ])
   const configPath = join(directory, 'secure-transport.yaml')
-  const state = { events: [] as LogLine[], child: null as ChildProcess | null, wake: new Set<() => void>() }
-  let ports = { starttls: 0, implicit: 0, http: 0 }
+  const state = { events: [] as LogLine[], stderr: '', child: null as ChildProcess | null, wake: new Set<() => void>() }
+  let ports = options.ports ?? { starttls: 0, implicit: 0, http: 0 }
 
   const writeConfig = (): Promise<void> =>
     writeFile(
@@ -125,9 +129,11 @@ ${options.yaml}
     let problems = ''
     child.stderr?.on('data', (chunk) => {
       problems += chunk
+      state.stderr += chunk
     })
     if (child.stdout) {
       createInterface({ input: child.stdout }).on('line', (line) => {
+        if (child.killed && !line.endsWith('}')) return // the last line of a killed process may break off
         state.events.push(JSON.parse(line))
         for (const wake of [...state.wake]) wake()
       })
@@ -179,6 +185,9 @@ ${options.yaml}
     },
     get pid() {
       return state.child?.pid ?? -1
+    },
+    get stderr() {
+      return state.stderr
     },
     directory,
     configPath,

@@ -15,16 +15,23 @@ export interface SmtpClient {
   unread(): string
   readonly socket: Socket
   close(): void
+  /** Leaves with a TCP reset. */
+  reset(): void
 }
 
-/** Connects to `port` on 127.0.0.1; with `implicitTls` TLS begins at once. Certificates are not checked. */
+/**
+ * Connects to `port` on 127.0.0.1, from `localAddress` where given; with `implicitTls` TLS begins at once.
+ * Certificates are not checked.
+ */
 export async function connectSmtp(
   port: number,
-  options: { implicitTls?: boolean } = {},
+  options: { implicitTls?: boolean; localAddress?: string } = {},
 ): Promise<SmtpClient> {
+  const { localAddress } = options
   let socket: Socket = options.implicitTls
     ? connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
-    : connectTcp(port, '127.0.0.1')
+    : connectTcp({ port, host: '127.0.0.1', ...(localAddress && { localAddress }) })
+  const transport = socket
   let received = ''
   let closed = false
   let wake: () => void = () => undefined
@@ -77,6 +84,8 @@ export async function connectSmtp(
       return socket
     },
     close: () => socket.destroy(),
+    // Within TLS only the socket below it can do so; with implicit TLS there is none to be had.
+    reset: () => (transport === socket ? socket.destroy() : transport.resetAndDestroy()),
   }
   return client
 }
