@@ -135,3 +135,10 @@ test('every product row that is built has a test that names it', () => {
   const untested = ROWS.filter((row) => !new RegExp(`['"\`][^'"\`\\n]*\\b${row}\\b[^'"\`\\n]*:`).test(tests))
   assert.deepEqual(untested, [])
 })
+
+test('every RFC that the code cites stands in docs/standards.md', () => {
+  const listed = new Set(read('docs/standards.md').match(/RFC \d{4}/g))
+  const cited = globSync('src/**/*.ts', { cwd: root }).flatMap((file) => read(file).match(/RFC \d{4}/g) ?? [])
+  const missing = [...new Set(cited)].filter((rfc) => !listed.has(rfc))
+  assert.deepEqual(missing.sort(), [])
+})
