@@ -64,7 +64,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     writeFile(join(directory, 'key.pem'), pair.keyPem, { mode: 0o600 }),
   ])
   const configPath = join(directory, 'secure-transport.yaml')
-  const state = { events: [] as LogLine[], stderr: '', child: null as ChildProcess | null, wake: new Set<() => void>() }
+  const state = {
+    events: [] as LogLine[],
+    stderr: '',
+    child: null as ChildProcess | null,
+    wake: new Set<() => void>(),
+  }
   let ports = options.ports ?? { starttls: 0, implicit: 0, http: 0 }
 
   const writeConfig = (): Promise<void> =>

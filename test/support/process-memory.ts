@@ -6,7 +6,9 @@ const LOOK_EVERY_MS = 50
 /** Resident octets of `pid` now; 0 when it is gone. */
 export function residentOctets(pid: number): number {
   try {
-    return Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
+    return (
+      Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
+    )
   } catch {
     return 0 // it ended
   }
