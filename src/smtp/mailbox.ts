@@ -24,7 +24,7 @@ export type ParsedMailbox =
 
 const LOCAL_PART_OCTETS_MAX = 64
 const PATH_OCTETS_MAX = 254
-const DOT_ATOM = /^[\p{L}\p{M}\p{N}!#$&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}!#$&'*+/=?^_`{|}~-]+)*$/u
+const DOT_ATOM = /^[\p{L}\p{M}\p{N}#$&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}#$&'*+/=?^_`{|}~-]+)*$/u
 // Inside quotes: printable ASCII but the quote and the backslash, which come escaped.
 const QUOTED = /^"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u00a0-\uffff]|\\[\x20-\x7e])*"$/
 

@@ -42,13 +42,26 @@ export function formatReply(value: Reply): string {
   return sanitiseText([String(value.code), value.enhanced, text].filter(Boolean).join(' '), 2000)
 }
 
-/** Wire form with CRLF at the end of each line; the enhanced code stands on every line (RFC 2034 §4). */
+const LINE_OCTETS_MAX = 512
+
+/**
+ * ASCII only: a client that did not say SMTPUTF8 must not be sent more (RFC 6531 §3.7.4). Other characters
+ * are written as in RFC 6533 §3: `m\x{FC}ller@office.example`.
+ */
+const asciiText = (text: string): string =>
+  text.replace(/[^\t\x20-\x7e]/gu, (letter) => `\\x{${letter.codePointAt(0)?.toString(16).toUpperCase()}}`)
+
+/**
+ * Wire form with CRLF at the end of each line, of at most 512 octets (RFC 5321 §4.5.3.1.5); the enhanced code
+ * stands on every line (RFC 2034 §4).
+ */
 export function encodeReply(value: Reply): string {
   const enhanced = value.enhanced === null ? '' : `${value.enhanced} `
   return value.lines
     .map((line, index) => {
       const separator = index < value.lines.length - 1 ? '-' : ' '
-      return `${value.code}${separator}${enhanced}${sanitiseText(line)}\r\n`
+      const text = `${value.code}${separator}${enhanced}${asciiText(sanitiseText(line))}`
+      return `${text.slice(0, LINE_OCTETS_MAX - 2)}\r\n`
     })
     .join('')
 }

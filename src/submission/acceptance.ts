@@ -95,7 +95,17 @@ class MessageReception implements Reception {
       } else this.#pending = pending
       return null
     }
-    return this.#beginBody(pending.subarray(0, headerOctets), pending.subarray(headerOctets))
+    return this.#tryBeginBody(pending.subarray(0, headerOctets), pending.subarray(headerOctets))
+  }
+
+  /** As `#beginBody`; a fault is a refusal here, for nobody else catches it on the way to the socket. */
+  #tryBeginBody(header: Buffer, behind: Buffer): Promise<void> | null {
+    try {
+      return this.#beginBody(header, behind)
+    } catch (error) {
+      this.#refuse(this.#fault(error))
+      return null
+    }
   }
 
   /** Judges the complete header; when it fits, spool and scan begin with the octets that came behind it. */
@@ -168,10 +178,9 @@ class MessageReception implements Reception {
     return cataloguedReply('message-accepted', { id: this.#id })
   }
 
+  /** The scan stays ours while it works: a client that leaves meanwhile ends it, and nothing is kept. */
   async #finishScan(): Promise<Verdict> {
-    const scan = this.#scan
-    this.#scan = null
-    return scan === null ? { kind: 'unavailable', reason: 'no scan was begun' } : scan.finish()
+    return this.#scan?.finish() ?? { kind: 'unavailable', reason: 'no scan was begun' }
   }
 
   async #finishBody(): Promise<StoredBody> {

@@ -57,7 +57,9 @@ export function createHeaderJudge(deps: HeaderJudgeDeps, settings: HeaderJudgeSe
     if (author.kind === 'refused') return author
     const permit = judgePermit(header, identity.customer, settings.cleartextTagPosition)
     if (permit.kind === 'refused') return permit
-    const headerUtf8 = hasUtf8(header)
+    // Raw 8-bit fields from programs that never heard of SMTPUTF8 travel as 8-bit, as with any relay: to demand
+    // SMTPUTF8 of the next hop would bounce what arrives everywhere else.
+    const headerUtf8 = envelope.smtpUtf8 && hasUtf8(header)
     const trace = receivedField({
       hostname: deps.hostname,
       id: messageId,

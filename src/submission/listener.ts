@@ -1,7 +1,7 @@
 // The listening sockets of submission: smtp-server with our connection class, fenced as libraries.md tells.
 // One server per listener; sessions, limits, deadlines, certificates and draining are common to all.
 import { readFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import { SMTPServer, type SMTPServerAuthentication, type SMTPServerOptions } from 'smtp-server'
 import type { LoginCheck } from '../accounts/login.ts'
@@ -20,6 +20,8 @@ import type { ConnectionContext } from './wire/context.ts'
 
 const DEADLINE_CHECK_MS = 2_000
 const CERTIFICATE_CHECK_MS = 60_000
+/** For the TLS handshake of an implicit listener, in all. */
+const HANDSHAKE_LIMIT_MS = 30_000
 
 export interface SubmissionDeps {
   readonly clock: Clock
@@ -107,6 +109,26 @@ export function createSubmission(deps: SubmissionDeps, options: SubmissionOption
     return broken
   }
 
+  /** Counts a connection from its first octet, before it is a session; `leave` may be called more than once. */
+  const enterHandshake: EnterHandshake = (socket, giveUp) => {
+    const client = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
+    const broken = limits.enter(client)
+    if (broken !== null) {
+      const reason = `too many connections ${broken === 'server' ? 'at once' : 'from this address'}`
+      deps.log.event('submission.tls-failed', { client, reason })
+      return null
+    }
+    const timer = deps.clock.after(HANDSHAKE_LIMIT_MS, giveUp, true)
+    let isCounted = true
+    const leave = (): void => {
+      if (isCounted) limits.leave(client)
+      isCounted = false
+      timer.cancel()
+    }
+    socket.once('close', leave)
+    return leave
+  }
+
   const connections = function* (): Generator<SubmissionConnection> {
     for (const { server } of servers) {
       for (const connection of server.connections)
@@ -137,7 +159,10 @@ export function createSubmission(deps: SubmissionDeps, options: SubmissionOption
     async start() {
       const tls = await readTlsOptions(options.certificates)
       for (const settings of options.listeners) {
-        const server = new SubmissionServer(serverOptions(settings, tls, options), context, deps, enter)
+        const server = new SubmissionServer(serverOptions(settings, tls, options), context, deps, {
+          enter,
+          enterHandshake,
+        })
         servers.push({ server, settings })
       }
       const bound = await Promise.all(servers.map(({ server, settings }) => listen(server, settings)))
@@ -153,6 +178,7 @@ export function createSubmission(deps: SubmissionDeps, options: SubmissionOption
     async drain(limitMs) {
       draining = true
       const closed = Promise.all(servers.map(({ server }) => stopListening(server)))
+      for (const { server } of servers) server.dropHandshakes()
       for (const connection of connections()) connection.shutDown(false)
       await new Promise<void>((resolve) => {
         const timer = deps.clock.after(limitMs, resolve)
@@ -165,6 +191,7 @@ export function createSubmission(deps: SubmissionDeps, options: SubmissionOption
     async stop() {
       for (const timer of timers) timer.cancel()
       timers = []
+      for (const { server } of servers) server.dropHandshakes()
       for (const connection of connections()) {
         connection.shutDown(true)
         connection._socket.destroy()
@@ -230,19 +257,26 @@ const stopListening = (server: SMTPServer): Promise<void> =>
 
 /** Counts a new session, or says which limit keeps it out. */
 type Enter = (connection: SubmissionConnection) => 'server' | 'client' | null
+/** Counts a connection with its handshake ahead: what takes it back, or `null` when it must not be. */
+type EnterHandshake = (socket: Socket, giveUp: () => void) => (() => void) | null
+
+interface Gate {
+  readonly enter: Enter
+  readonly enterHandshake: EnterHandshake
+}
 
 /** smtp-server with our connection class, client limits and login. */
 class SubmissionServer extends SMTPServer {
   readonly #context: ConnectionContext
   readonly #deps: SubmissionDeps
-  readonly #enter: Enter
+  readonly #gate: Gate
   readonly #bySession = new WeakMap<SubmissionConnection['session'], SubmissionConnection>()
 
-  constructor(options: SMTPServerOptions, context: ConnectionContext, deps: SubmissionDeps, enter: Enter) {
+  constructor(options: SMTPServerOptions, context: ConnectionContext, deps: SubmissionDeps, gate: Gate) {
     super(options)
     this.#context = context
     this.#deps = deps
-    this.#enter = enter
+    this.#gate = gate
     // Without a listener a failed handshake would end the process (libraries.md A).
     this.on('error', (error: Error & { remoteAddress?: string }) => {
       deps.log.event('submission.tls-failed', {
@@ -252,13 +286,34 @@ class SubmissionServer extends SMTPServer {
     })
   }
 
+  /** The library guards a handshake with its idle timer only; ours count, and have a deadline. */
+  override _acceptSocket(socket: Socket, handshake: boolean): (() => void) | false {
+    if (!handshake) return super._acceptSocket(socket, handshake)
+    const leave = this.#gate.enterHandshake(socket, () => this._pendingSockets.get(socket)?.destroy())
+    if (leave === null) {
+      socket.on('error', () => undefined)
+      socket.destroy()
+      return false
+    }
+    const release = super._acceptSocket(socket, handshake)
+    return () => {
+      leave()
+      if (release) release()
+    }
+  }
+
+  /** Ends what has not become a session: nobody waits for it. The TLS socket goes, where there is one. */
+  dropHandshakes(): void {
+    for (const socket of this._pendingSockets.values()) socket.destroy()
+  }
+
   override connect(
     socket: SubmissionConnection['_socket'],
     socketOptions?: ConstructorParameters<typeof SubmissionConnection>[2],
   ): void {
     const connection = new SubmissionConnection(this, socket, socketOptions ?? null, this.#context)
     const client = connection.remoteAddress
-    const broken = this.#enter(connection)
+    const broken = this.#gate.enter(connection)
     this.connections.add(connection)
     this.#bySession.set(connection.session, connection)
     connection.on('error', (error) => {
@@ -308,10 +363,12 @@ class SubmissionServer extends SMTPServer {
           ++connection.loginFailures >= this.#context.settings.loginFailuresMax,
         )
         const reason = result.kind === 'busy' ? 'busy' : result.reason
+        // People type passwords into the wrong field: only a name that exists is written down.
+        const known = reason === 'wrong-password' ? login : null
         this.#deps.log.event('submission.login-refused', {
           session: session.id,
           client: session.remoteAddress,
-          login,
+          login: known,
           mechanism: auth.method,
           reason,
         })

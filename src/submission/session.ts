@@ -23,6 +23,7 @@ export class SubmissionSession {
   readonly #limits: SessionLimits
   #envelope: Omit<Envelope, 'recipients'> | null = null
   readonly #recipients = new Map<string, Recipient>()
+  #refusedForRoom = 0
 
   constructor(deps: SessionDeps, limits: SessionLimits) {
     this.#deps = deps
@@ -34,10 +35,16 @@ export class SubmissionSession {
     return this.#envelope !== null
   }
 
+  /** How many recipients of this transaction were refused because it is full. */
+  get refusedForRoom(): number {
+    return this.#refusedForRoom
+  }
+
   /** RSET, EHLO, STARTTLS and the end of a message: forget the transaction. */
   reset(): void {
     this.#envelope = null
     this.#recipients.clear()
+    this.#refusedForRoom = 0
   }
 
   /** MAIL FROM by a client that is logged in over TLS. */
@@ -70,6 +77,7 @@ export class SubmissionSession {
     const key = `${recipient.forwardPath.localPart}@${recipient.forwardPath.domain}`
     if (!this.#recipients.has(key)) {
       if (this.#recipients.size >= this.#limits.recipientsMax) {
+        this.#refusedForRoom++
         return cataloguedReply('recipients-too-many', { max: this.#limits.recipientsMax })
       }
       this.#recipients.set(key, recipient)

@@ -19,6 +19,14 @@ const NEEDS_LOGIN = new Set(['MAIL', 'RCPT', 'DATA', 'BDAT'])
 
 type Done = () => void
 
+/** The command line for the log, unless it may be a line of text that only begins like a command. */
+function shownIf<K extends string>(form: RegExp, command: Buffer, field: K): { [key in K]?: string } {
+  const line = command.subarray(0, 300).toString()
+  const shown: { [key in K]?: string } = {}
+  if (form.test(line)) shown[field] = line
+  return shown
+}
+
 export class SubmissionConnection extends SMTPConnection {
   readonly #context: ConnectionContext
   readonly #dialogue: SubmissionSession
@@ -109,8 +117,13 @@ export class SubmissionConnection extends SMTPConnection {
     stage: string,
     details: { reason?: string; forwardPath?: string } = {},
   ): void {
-    this.#context.refused(this, value, stage, this.#dialogue.reversePathText, details)
+    const isFull = value.id === 'recipients-too-many'
+    if (!isFull || this.#dialogue.refusedForRoom === 1) {
+      this.#context.refused(this, value, stage, this.#dialogue.reversePathText, details)
+    }
     this.reply(value)
+    // No mistake: the client sends the rest in another transaction (RFC 5321 §4.5.3.1.10). Logged once for all.
+    if (isFull) return
     if (value.code === 421) return this.#closeAfterReply()
     if (++this.#errors < this.#context.settings.errorsMax) return
     this.reply(cataloguedReply('too-many-bad-commands'))
@@ -171,7 +184,9 @@ export class SubmissionConnection extends SMTPConnection {
     if (this.#context.draining() && !this.busy && verb !== 'QUIT') return this.#end('shutting-down')
     const refusal = this.#refusalBefore(verb)
     if (refusal === null) return super._onCommand(command, done)
-    this.refuse(refusal, verb.toLowerCase() || 'command')
+    // What is no verb may be content or a password (AUTH or DATA was refused, the client went on): not for the log.
+    const isVerb = typeof this._getHandler(verb) === 'function'
+    this.refuse(refusal, isVerb ? verb.toLowerCase() : 'command')
     this._whenWritable(done)
   }
 
@@ -238,7 +253,7 @@ export class SubmissionConnection extends SMTPConnection {
       .catch((error: unknown) => this.#context.fault(error, 'mail'))
       .then((value) => {
         if (value.code < 400) this.reply(value)
-        else this.refuse(value, 'mail', { reason: command.subarray(0, 300).toString() })
+        else this.refuse(value, 'mail', shownIf(/^MAIL FROM:</i, command, 'reason'))
         callback()
       })
   }
@@ -246,7 +261,7 @@ export class SubmissionConnection extends SMTPConnection {
   override handler_RCPT(command: Buffer, callback: Done): void {
     const value = this.#dialogue.rcpt(command)
     if (value.code < 400) this.reply(value)
-    else this.refuse(value, 'rcpt', { forwardPath: command.subarray(0, 300).toString() })
+    else this.refuse(value, 'rcpt', shownIf(/^RCPT TO:</i, command, 'forwardPath'))
     callback()
   }
 
