@@ -1,6 +1,7 @@
 // The copy of a message that goes to one next hop: header and body are already in wire form (CRLF,
 // dot-stuffed), so this is copying. Adds the one field of product row M6, which says that the copy went over
 // TLS on both sides; DKIM never covers it.
+import { forwardedField } from '../message/outgoing-copy.ts'
 import type { Claim, MessageMeta } from '../queue/message.ts'
 import type { QueueStore } from '../queue/store.ts'
 import type { Channel } from './client/channel.ts'
@@ -15,8 +16,6 @@ export interface OutgoingCopy {
   readonly sizeBytes: number
 }
 
-const FORWARDED = Buffer.from('X-secureTransport-forwarded: yes\r\n')
-
 /** Whether the copy on `channel` carries the field: TLS in and TLS out (M6). */
 const isMarked = (message: MessageMeta, channel: Channel): boolean =>
   message.receivedOverTls && channel.kind === 'tls'
@@ -27,7 +26,7 @@ export function outgoingCopy(
   queue: Pick<QueueStore, 'readBody'>,
 ): OutgoingCopy {
   const { message, body } = claim
-  const head = isMarked(message, channel) ? [FORWARDED, message.header] : [message.header]
+  const head = isMarked(message, channel) ? [forwardedField(), message.header] : [message.header]
   return {
     head,
     body: body.inMemory ?? queue.readBody(message, body),

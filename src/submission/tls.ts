@@ -4,22 +4,8 @@ import { constants, createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { SecureContextOptions } from 'node:tls'
 import { Fault } from '../runtime/fault.ts'
+import { HYBRID_GROUPS, TLS_SUITES } from '../smtp/tls-suites.ts'
 import type { CertificateSettings } from './settings.ts'
-
-const SUITES = [
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_CHACHA20_POLY1305_SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-].join(':')
-
-/** Hybrid post-quantum first, then the curves that clients have. */
-const GROUPS = 'X25519MLKEM768:X25519:P-256:P-384'
 
 /** Reads the certificates (ECDSA and RSA may stand side by side) and makes the one set of TLS options. */
 export async function readTlsOptions(
@@ -36,8 +22,8 @@ export async function readTlsOptions(
     cert: pairs.map((pair) => pair.chainPem),
     key: pairs.map((pair) => pair.keyPem),
     minVersion: 'TLSv1.2',
-    ciphers: SUITES,
-    ecdhCurve: GROUPS,
+    ciphers: TLS_SUITES,
+    ecdhCurve: HYBRID_GROUPS,
     honorCipherOrder: true,
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,
   }

@@ -8,25 +8,14 @@ import { createSecureContext, getCACertificates, type SecureContext } from 'node
 import { BoundedMap } from '../../runtime/bounded-map.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { Fault, faultText } from '../../runtime/fault.ts'
+import { CLASSICAL_GROUPS, HYBRID_GROUPS, TLS_SUITES } from '../../smtp/tls-suites.ts'
 
 /** `modern`: hybrid post-quantum first. `small-hello`: without it, for peers that break on a large ClientHello. */
 export type TlsProfile = 'modern' | 'small-hello'
 
-const SUITES = [
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_CHACHA20_POLY1305_SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-].join(':')
-
 const GROUPS: Readonly<Record<TlsProfile, string>> = {
-  modern: 'X25519MLKEM768:X25519:P-256:P-384:P-521',
-  'small-hello': 'X25519:P-256:P-384:P-521',
+  modern: HYBRID_GROUPS,
+  'small-hello': CLASSICAL_GROUPS,
 }
 
 const SESSIONS_MAX = 5000
@@ -69,7 +58,7 @@ export function createTlsProfiles(clock: Clock, trustedCertificates: readonly st
       if (known !== undefined) return known
       const made = createSecureContext({
         minVersion: 'TLSv1.2',
-        ciphers: SUITES,
+        ciphers: TLS_SUITES,
         ecdhCurve: GROUPS[profile],
         secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,
         ca,
