@@ -223,27 +223,32 @@ function serverOptions(
   }
 }
 
-/** Waits until the socket listens; a failure names address and port. */
-function listen(server: SMTPServer, settings: ListenerSettings): Promise<BoundListener> {
-  return new Promise((resolve, reject) => {
-    const fail = (cause: Error): void => {
-      reject(
-        new Fault(
-          'configuration',
-          `listeners: ${settings.address} port ${settings.port} cannot be opened: ${cause.message}`,
-          { cause },
-        ),
-      )
+/** Waits until the socket listens; a failure names address and port. `::` without IPv6 on this machine is all of IPv4. */
+async function listen(server: SMTPServer, settings: ListenerSettings): Promise<BoundListener> {
+  const { address, port, encryption } = settings
+  try {
+    return { ...(await openSocket(server, address, port)), encryption }
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : null
+    if (address === '::' && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')) {
+      return listen(server, { ...settings, address: '0.0.0.0' })
     }
-    server.server.once('error', fail)
-    server.listen(settings.port, settings.address, () => {
-      server.server.removeListener('error', fail)
+    const reason = `listeners: ${address} port ${port} cannot be opened: ${faultText(cause)}`
+    throw new Fault('configuration', reason, { cause })
+  }
+}
+
+function openSocket(
+  server: SMTPServer,
+  address: string,
+  port: number,
+): Promise<Pick<AddressInfo, 'address' | 'port'>> {
+  return new Promise((resolve, reject) => {
+    server.server.once('error', reject)
+    server.listen(port, address, () => {
+      server.server.removeListener('error', reject)
       const bound = server.server.address()
-      const { address, port }: Pick<AddressInfo, 'address' | 'port'> =
-        bound !== null && typeof bound === 'object'
-          ? bound
-          : { address: settings.address, port: settings.port }
-      resolve({ address, port, encryption: settings.encryption })
+      resolve(bound !== null && typeof bound === 'object' ? bound : { address, port })
     })
   })
 }

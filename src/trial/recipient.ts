@@ -76,9 +76,13 @@ export function startTrialRecipient(port: number, options: RecipientOptions): Pr
   return new Promise((resolve, reject) => {
     server.server.once('error', (cause: Error) => {
       reject(
-        new Fault('configuration', `the trial recipient cannot listen on port ${port}: ${cause.message}`, {
-          cause,
-        }),
+        new Fault(
+          'configuration',
+          `the trial's recipient cannot listen on port ${port} (is another trial running?): ${cause.message}`,
+          {
+            cause,
+          },
+        ),
       )
     })
     server.listen(port, '127.0.0.1', () => {
