@@ -1,20 +1,24 @@
 // What one life cycle in the embedded store costs: body in, enqueue (born leased), settle as delivered.
 // Prints life cycles per second and CPU-ms per message of the whole process, all threads.
-// Usage: node bench/store.ts [messages] [producers] [octets]
+// Usage: node bench/store.ts [messages] [producers] [octets] [encrypt: 1 or 0]
+import { createSecretKey } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silentLog } from '../src/observability/log.ts'
+import { createVault } from '../src/queue/sealing.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { createIdSource } from '../src/runtime/ids.ts'
 import { systemRandom } from '../src/runtime/random.ts'
 import { openSqliteStore } from '../src/store/sqlite/open.ts'
 import { sampleEntry, sampleMeta, sampleRecipient } from '../test/contract/sample-message.ts'
 
-const [messages = 20_000, producers = 100, octets = 10_240] = process.argv.slice(2).map(Number)
+const [messages = 20_000, producers = 100, octets = 10_240, encrypt = 1] = process.argv.slice(2).map(Number)
 const dataDirectory = mkdtempSync(join(tmpdir(), 'store-bench-'))
+const masterKeys = encrypt === 1 ? [{ id: 'bench', key: createSecretKey(systemRandom.bytes(32)) }] : []
+const vault = createVault({ masterKeys, acceptUnencrypted: true }, systemRandom)
 const store = await openSqliteStore(
-  { clock: systemClock, random: systemRandom, log: silentLog },
+  { clock: systemClock, random: systemRandom, log: silentLog, vault },
   { dataDirectory, memoryBudget: 128 * 1024 ** 2, diskReserve: 0, ballast: 0 },
 )
 const newId = createIdSource(systemClock, systemRandom)
@@ -69,6 +73,7 @@ try {
     messages,
     producers,
     octets,
+    encrypted: vault.encrypts,
     lifeCyclesPerSecond: Math.round(messages / seconds),
     cpuMsPerMessage: Number(((user + system) / 1000 / messages).toFixed(4)),
     enqueueMsP50: Number((waits[Math.floor(waits.length / 2)] ?? 0).toFixed(2)),

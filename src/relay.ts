@@ -23,6 +23,7 @@ import { createHealth } from './observability/health.ts'
 import { createHttpEndpoint, type HttpEndpoint } from './observability/http.ts'
 import type { Log } from './observability/log.ts'
 import { createMetrics, type Metrics } from './observability/metrics.ts'
+import { createVault } from './queue/sealing.ts'
 import type { QueueStore } from './queue/store.ts'
 import { type Clock, systemClock, type Timer } from './runtime/clock.ts'
 import { type Fault, faultText } from './runtime/fault.ts'
@@ -31,6 +32,9 @@ import { type Random, systemRandom } from './runtime/random.ts'
 import { createClamdScanner } from './scanning/clamd.ts'
 import { noScanner } from './scanning/none.ts'
 import type { Scanner } from './scanning/scanner.ts'
+import { openPostgresAdmin } from './store/postgres/admin.ts'
+import { openPostgresStore } from './store/postgres/open.ts'
+import { parseStoreAddress } from './store/settings.ts'
 import { openSqliteAdmin } from './store/sqlite/admin.ts'
 import { openSqliteStore, type SqliteStore } from './store/sqlite/open.ts'
 import { createAcceptance } from './submission/acceptance.ts'
@@ -79,10 +83,12 @@ export async function createRelay(
   const log = createMeasuredLog(plainLog, metrics)
   const parts = { clock, random, log, newId: createIdSource(clock, random) }
 
-  const store = await openSqliteStore(
-    { ...parts, onFatal: overrides.onFatal ?? (() => undefined) },
-    storeSettings(config),
-  )
+  const vault = createVault(config.encryption, random)
+  const store = await openStore(config, {
+    ...parts,
+    vault,
+    onFatal: overrides.onFatal ?? (() => undefined),
+  })
   const resolver =
     overrides.resolver ?? createCachingResolver(createResolver(parts, config.dns), clock, config.dns)
   const scanner = overrides.scanner ?? createScanner(config, parts)
@@ -101,6 +107,7 @@ export async function createRelay(
     journal: store.journal,
     queue: store.queue,
     async start() {
+      if (!vault.encrypts) log.event('queue.unencrypted', {})
       await store.queue.start()
       await scannerHealth.start()
       delivery.start()
@@ -142,7 +149,17 @@ interface Parts {
   readonly newId: () => string
 }
 
-const storeSettings = (config: Configuration) => ({ dataDirectory: config.dataDirectory, ...config.queue })
+/** The ports on stable storage, the same whichever store keeps them. */
+type Store = SqliteStore
+
+function openStore(config: Configuration, deps: Parameters<typeof openSqliteStore>[0]): Promise<Store> {
+  const address = parseStoreAddress(config.store)
+  if (address?.kind !== 'postgres') {
+    return openSqliteStore(deps, { dataDirectory: config.dataDirectory, ...config.queue })
+  }
+  const cluster = { ...config.cluster, nodeName: config.cluster.nodeName ?? config.hostname.slice(0, 63) }
+  return openPostgresStore(deps, { address, cluster, memoryBudget: config.queue.memoryBudget })
+}
 
 const createScanner = (config: Configuration, parts: Parts): Scanner =>
   config.scanner.kind === 'none' ? noScanner : createClamdScanner(parts, config.scanner)
@@ -150,7 +167,7 @@ const createScanner = (config: Configuration, parts: Parts): Scanner =>
 async function wireDelivery(
   config: Configuration,
   parts: Parts,
-  store: SqliteStore,
+  store: Store,
   resolver: Resolver,
 ): Promise<Delivery> {
   const templates = config.notifications.templates ?? TEMPLATES
@@ -185,7 +202,7 @@ function wireSubmission(
     resolver,
     scanner,
     delivery,
-  }: { store: SqliteStore; resolver: Resolver; scanner: Scanner; delivery: Delivery },
+  }: { store: Store; resolver: Resolver; scanner: Scanner; delivery: Delivery },
 ): Submission {
   const fixed = new Set(config.partners.filter(({ hosts }) => hosts.length > 0).map(({ domain }) => domain))
   const canReceive = createSenderDomainCheck({
@@ -227,7 +244,7 @@ function wireSubmission(
 }
 
 /** Brings the gauges up to date when somebody asks for them. */
-function createGauges(metrics: Metrics, store: SqliteStore, submission: Submission) {
+function createGauges(metrics: Metrics, store: Store, submission: Submission) {
   return async (): Promise<void> => {
     metrics.set('securetransport_relay_memory_bytes', {}, process.memoryUsage.rss())
     metrics.set('securetransport_submission_sessions_count', {}, submission.sessions)
@@ -259,7 +276,7 @@ function createScannerWatch(scanner: Scanner, config: Configuration, { clock, lo
 }
 
 /** Removes what has outlived its time, a little each minute (A3). */
-function createUpkeep(store: SqliteStore, { clock, log }: Parts) {
+function createUpkeep(store: Store, { clock, log }: Parts) {
   let timer: Timer | null = null
   const sweep = async (): Promise<void> => {
     try {
@@ -290,7 +307,14 @@ async function stopAll(stoppable: readonly Pick<HttpEndpoint, 'stop'>[], log: Lo
 }
 
 /** What the command line needs of a store that a gateway in another process may be using. */
-export async function createOperations(config: Pick<Configuration, 'dataDirectory'>) {
-  const { close, ...ports } = openSqliteAdmin(config.dataDirectory)
+export async function createOperations(
+  config: Pick<Configuration, 'dataDirectory' | 'encryption' | 'store'>,
+) {
+  const vault = createVault(config.encryption, systemRandom)
+  const address = parseStoreAddress(config.store)
+  const { close, ...ports } =
+    address?.kind === 'postgres'
+      ? await openPostgresAdmin(address, systemClock, vault)
+      : openSqliteAdmin(config.dataDirectory, systemClock, vault)
   return { ...ports, close: async () => close() }
 }

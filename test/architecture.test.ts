@@ -37,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'delivery',
     'queue',
     'notification',
+    'store',
   ],
   trial: ['smtp', 'runtime'],
   cli: ['accounts', 'queue', 'journal', 'config', 'trial', 'relay.ts', ...BELOW],
@@ -52,6 +53,7 @@ const PACKAGES: Readonly<Record<string, (file: string) => boolean>> = {
   libmime: (file) => file.startsWith('src/message/'),
   // The trial plays the client and the recipient: the other end of the wire, with the usual libraries.
   nodemailer: (file) => file.startsWith('src/message/') || file.startsWith('src/trial/'),
+  pg: (file) => file.startsWith('src/store/postgres/'),
   'smtp-server': (file) => file.startsWith('src/submission/') || file.startsWith('src/trial/'),
 }
 

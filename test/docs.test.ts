@@ -126,9 +126,8 @@ test('every reply of the catalogue is used', () => {
 })
 
 /** Rows of the product that exist so far; each later issue adds its own. */
-const ROWS = 'S1 S2 S3 S4 S5 S6 S10 S11 M1 M2 M3 M4 M5 M6 T1 T2 T7 T8 T9 N1 N2 N4 N5 A3 O1 O2 O3 O5 O6'.split(
-  ' ',
-)
+const ROWS =
+  'S1 S2 S3 S4 S5 S6 S10 S11 M1 M2 M3 M4 M5 M6 T1 T2 T7 T8 T9 N1 N2 N4 N5 A3 A4 O1 O2 O3 O5 O6'.split(' ')
 
 test('every product row that is built has a test that names it', () => {
   const tests = globSync('test/**/*.test.ts', { cwd: root }).map(read).join('\n')

@@ -22,13 +22,13 @@ export function readConfiguration(call: Call, withWarnings: boolean): Configurat
 /** Runs `operate` on the stores of the configured data directory and closes them, whatever happens. */
 export async function withOperations(
   call: Call,
-  operate: (operations: Operations) => Promise<ExitCode>,
+  operate: (operations: Operations, configuration: Configuration) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const configuration = readConfiguration(call, false)
   if (configuration === null) return EXIT.configuration
   const operations = await call.ports.openOperations(configuration)
   try {
-    return await operate(operations)
+    return await operate(operations, configuration)
   } finally {
     await operations.close()
   }

@@ -54,8 +54,12 @@ const row = (entry: JournalEntry): string[] => [
   entry.messageId,
   entry.reversePath === '' ? '<>' : entry.reversePath,
   entry.forwardPath ?? '',
-  Object.entries(entry.facts)
+  factsText(entry),
+]
+
+/** The facts of an entry in one line: `name=value`, those that are known. */
+export const factsText = ({ facts }: JournalEntry): string =>
+  Object.entries(facts)
     .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name}=${value}`)
-    .join(' '),
-]
+    .join(' ')

@@ -4,13 +4,13 @@ import type { AccountStore } from '../accounts/store.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { JournalStore } from '../journal/store.ts'
 import type { Log } from '../observability/log.ts'
-import type { QueueStore } from '../queue/store.ts'
+import type { MasterKeyControl, QueueControl } from '../queue/store.ts'
 import type { Fault } from '../runtime/fault.ts'
 
 /** The stores of a data directory, opened beside a running gateway. Whoever opened them closes them. */
 export interface Operations {
   readonly accounts: AccountStore
-  readonly queue: Pick<QueueStore, 'list' | 'retryNow' | 'counts'>
+  readonly queue: QueueControl & MasterKeyControl
   readonly journal: JournalStore
   close(): void | Promise<void>
 }
@@ -39,6 +39,8 @@ export interface Terminal {
   out(text: string): void
   /** Standard error: warnings, refusals, progress. */
   err(text: string): void
+  /** How far long work is: one line that the next text, of any kind, replaces. Only for people at a terminal. */
+  progress(text: string): void
   /** All of standard input, at most 64 KB. */
   readInput(): Promise<string>
 }

@@ -4,14 +4,32 @@ import { Fault } from '../runtime/fault.ts'
 import type { Host, Terminal } from './ports.ts'
 
 const INPUT_OCTETS_MAX = 64 * 1024
+/** Carriage return, erase to the end of the line (ECMA-48). */
+const CLEAR_LINE = '\r\u001b[K'
 
 /** Standard streams. A reader that went away (`| head`) ends the process quietly. */
 export function processTerminal(process: NodeJS.Process): Terminal {
   process.stdout.on('error', () => process.exit(0))
   process.stderr.on('error', () => {})
+  let isProgressShown = false
+  const clear = (): void => {
+    if (isProgressShown) process.stderr.write(CLEAR_LINE)
+    isProgressShown = false
+  }
   return {
-    out: (text) => void process.stdout.write(`${text}\n`),
-    err: (text) => void process.stderr.write(`${text}\n`),
+    out(text) {
+      clear()
+      process.stdout.write(`${text}\n`)
+    },
+    err(text) {
+      clear()
+      process.stderr.write(`${text}\n`)
+    },
+    progress(text) {
+      if (!process.stderr.isTTY) return
+      process.stderr.write(`${CLEAR_LINE}${text}`)
+      isProgressShown = true
+    },
     async readInput() {
       const chunks: Buffer[] = []
       let octets = 0

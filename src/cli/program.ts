@@ -7,8 +7,10 @@ import { demo } from './demo.ts'
 import { events } from './events.ts'
 import { EXIT, type ExitCode, explainThrown } from './exit-code.ts'
 import { commandHelp, PROGRAM, programHelp } from './help.ts'
+import { keyGenerate, keyStatus } from './key.ts'
 import type { Host, Ports, Terminal } from './ports.ts'
-import { queueList, queueRetry } from './queue.ts'
+import { queueList, queueShow } from './queue.ts'
+import { queueDrop, queueHold, queueMove, queueRelease, queueRetry } from './queue-change.ts'
 import { serve } from './serve.ts'
 import { start } from './start.ts'
 
@@ -22,7 +24,14 @@ export const COMMANDS: readonly Command[] = [
   accountList,
   accountRemove,
   queueList,
+  queueShow,
   queueRetry,
+  queueHold,
+  queueRelease,
+  queueDrop,
+  queueMove,
+  keyStatus,
+  keyGenerate,
   events,
 ]
 

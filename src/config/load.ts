@@ -6,6 +6,7 @@ import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'y
 import { loadAnonymiseRules } from './anonymise.ts'
 import { explainIssue, keyText, type Problem, type Source } from './explain.ts'
 import { checkFiles, withAbsolutePaths } from './files.ts'
+import { checkMasterKeys } from './key-files.ts'
 import { type KeyPath, patternOf } from './reference.ts'
 import { checkRules, type Finding } from './rules.ts'
 import { type Configuration, configurationNode, configurationSchema, SECRET_KEYS } from './schema.ts'
@@ -64,7 +65,12 @@ export function parseConfiguration(text: string, file: string, surroundings: Sur
     return invalid([...unreadable, ...parsed.error.issues.flatMap((issue) => explainIssue(issue, source))])
   }
   const written = withAbsolutePaths(parsed.data, file)
-  const problems = [...unreadable, ...[...checkRules(written), ...checkFiles(written, now)].map(located)]
+  const findings = [
+    ...checkRules(written),
+    ...checkMasterKeys(written, secrets.references),
+    ...checkFiles(written, now),
+  ]
+  const problems = [...unreadable, ...findings.map(located)]
   const anonymise = loadAnonymiseRules(written.anonymise)
   if (anonymise.kind === 'invalid') {
     return invalid([...problems, located({ severity: 'error', path: ['anonymise'], text: anonymise.text })])

@@ -21,6 +21,7 @@ export const checkRules = (configuration: WrittenConfiguration): Finding[] => [
   ...listenerFindings(configuration),
   ...submissionFindings(configuration),
   ...scannerFindings(configuration),
+  ...clusterFindings(configuration),
   ...orderFindings(configuration),
   ...deliveryFindings(configuration),
   ...httpFindings(configuration),
@@ -73,6 +74,21 @@ function submissionFindings({ submission }: WrittenConfiguration): Finding[] {
 
 const scannerFindings = ({ scanner }: WrittenConfiguration): Finding[] =>
   scanner.kind === 'none' ? [warning(['scanner', 'kind'], 'is none: mail passes without a virus scan')] : []
+
+/** A node must have fallen silent before others take over, and one lost heartbeat must not silence it. */
+function clusterFindings({ cluster }: WrittenConfiguration): Finding[] {
+  const { heartbeat, fenceAfter, deadAfter } = cluster
+  const findings: Finding[] = []
+  if (fenceAfter >= deadAfter) {
+    findings.push(
+      error(['cluster', 'fenceAfter'], 'must be less than cluster.deadAfter: mail could go out twice'),
+    )
+  }
+  if (heartbeat * 2 > fenceAfter) {
+    findings.push(error(['cluster', 'heartbeat'], 'must be at most half of cluster.fenceAfter'))
+  }
+  return findings
+}
 
 /** Durations and counts of which one bounds the other: harmless when it does, but hardly meant. */
 function orderFindings({ delivery, dns, submission }: WrittenConfiguration): Finding[] {

@@ -8,9 +8,10 @@ import { dnsSettings } from '../dns/settings.ts'
 import { type AnonymiseRules, messageSettings } from '../message/settings.ts'
 import { notificationSettings } from '../notification/settings.ts'
 import { httpSettings, logSettings } from '../observability/settings.ts'
-import { queueSettings } from '../queue/settings.ts'
+import { encryptionSettings, queueSettings } from '../queue/settings.ts'
 import { scannerSettings } from '../scanning/settings.ts'
 import { type Domain, parseDomain } from '../smtp/domain.ts'
+import { clusterSettings, storeSetting } from '../store/settings.ts'
 import { certificateSettings, listenerSettings, submissionSettings } from '../submission/settings.ts'
 import type { SchemaNode } from './reference.ts'
 
@@ -36,12 +37,6 @@ const dataDirectory = z.string().min(1).default('./data').meta({
   unit: 'path',
   reload: 'restart',
 })
-
-const store = z
-  .string()
-  .refine((url) => url === 'sqlite:', { error: 'sqlite: (the embedded store in dataDirectory)' })
-  .default('sqlite:')
-  .meta({ description: 'Where the data are kept: `sqlite:` is the embedded store.', reload: 'restart' })
 
 const listeners = z
   .array(listenerSettings)
@@ -72,7 +67,11 @@ const anonymise = z.string().min(1).nullable().default(null).meta({
 export const configurationSchema = z.strictObject({
   hostname,
   dataDirectory,
-  store,
+  store: storeSetting,
+  cluster: clusterSettings.prefault({}).meta({
+    description:
+      'How gateways that share a database know of each other. Without effect on the embedded store.',
+  }),
   listeners,
   certificates,
   submission: submissionSettings,
@@ -87,6 +86,9 @@ export const configurationSchema = z.strictObject({
     .prefault({})
     .meta({ description: 'How mail is handed over to the mail servers of the recipients.' }),
   queue: queueSettings.prefault({}).meta({ description: 'The queue on disk.' }),
+  encryption: encryptionSettings
+    .prefault({})
+    .meta({ description: 'How the mail in the queue is encrypted on disk.' }),
   partners: partnerSettings,
   notifications: notificationSettings,
   http: httpSettings,
@@ -100,7 +102,7 @@ export type WrittenConfiguration = z.output<typeof configurationSchema>
 export type Configuration = WrittenConfiguration & { readonly anonymiseRules: AnonymiseRules }
 
 /** Keys whose value may be `{ file: PATH }` or `{ env: NAME }`, and is shown nowhere. */
-export const SECRET_KEYS: readonly string[] = ['store']
+export const SECRET_KEYS: readonly string[] = ['store', 'encryption.masterKeys[].key']
 
 /** Keys that name files or directories: relative to the configuration file (`files.ts` resolves them). */
 export const PATH_KEYS: readonly string[] = [

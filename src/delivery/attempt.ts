@@ -7,6 +7,7 @@
 // another host would not change. Trouble of a session or host sends the rest to the next address; when
 // there is none left, classify/verdict.ts chooses the failure that stands. After the final dot has left, no other host is tried: the
 // mail may have arrived.
+// When the claims are no longer ours (fencing), the attempt ends at once and says nothing about any recipient.
 // A fault (spool, bug) becomes a deferral with cause `local-fault` for those not through: one of the four
 // places where faults are caught.
 
@@ -29,12 +30,13 @@ import {
 } from './client/session.ts'
 import { type Transcript, transact } from './client/transaction.ts'
 import type { Connections } from './connections.ts'
-import type { Job } from './job.ts'
+import { destinationOf, type Job } from './job.ts'
 import { outgoingCopy } from './outgoing-copy.ts'
 import type { Planner } from './plan.ts'
 import { type Requirement, requirementFor, requirementKey } from './security/requirement.ts'
 import type { DeliverySettings, Partner } from './settings.ts'
 
+/** What an attempt found out. */
 export interface AttemptResult {
   /** One for each claim of the job, in order. */
   readonly outcomes: readonly Outcome[]
@@ -42,7 +44,7 @@ export interface AttemptResult {
 }
 
 export interface AttemptDeps extends SessionDeps {
-  readonly queue: Pick<QueueStore, 'readBody'>
+  readonly queue: Pick<QueueStore, 'readBody' | 'mayStillSend'>
   readonly planner: Planner
   readonly connections: Connections
   readonly partners: ReadonlyMap<Domain, Partner>
@@ -57,20 +59,24 @@ interface Progress {
   /** Positions in `job.claims` that need another host. */
   pending: number[]
   readonly failures: HostFailure[]
+  fenced: boolean
 }
 
-export type Attempt = (job: Job) => Promise<AttemptResult>
+/** `fenced`: the claims may belong to somebody else by now; nothing more is to be sent for them. */
+export type Attempt = (job: Job) => Promise<AttemptResult | 'fenced'>
 
 export function createAttempt(deps: AttemptDeps, settings: DeliverySettings): Attempt {
   return async (job) => {
+    if (!deps.queue.mayStillSend(job.claims)) return 'fenced'
     const partner = deps.partners.get(job.domain) ?? null
-    const requirement = requirementFor(job.message, partner, settings.security)
+    const requirement = requirementFor(job.message, partner, settings.security, job.route)
     const progress: Progress = {
       job,
       requirement,
       outcomes: job.claims.map(() => null),
       pending: job.claims.map((_, position) => position),
       failures: [],
+      fenced: false,
     }
     try {
       await overHosts(deps, settings, progress, partner)
@@ -79,7 +85,7 @@ export function createAttempt(deps: AttemptDeps, settings: DeliverySettings): At
       const detail = 'The gateway itself was in trouble during the attempt.'
       finish(progress, ownFailure('deferred', 'message', '4.3.0', 'local-fault', detail))
     }
-    return { outcomes: progress.outcomes.map(isDecided), requirement }
+    return progress.fenced ? 'fenced' : { outcomes: progress.outcomes.map(isDecided), requirement }
   }
 }
 
@@ -92,11 +98,11 @@ async function overHosts(
   const { job, requirement } = progress
   const cached = deps.connections.take(connectionKey(progress))
   if (cached !== null) await deliverOn(deps, settings, progress, cached)
-  if (progress.pending.length === 0) return
+  if (isOver(progress)) return
   // What a cached session said about itself does not speak for the hosts.
   progress.failures.length = 0
 
-  const plan = await deps.planner.plan(job.domain, partner)
+  const plan = await deps.planner.plan(job.domain, partner, job.route)
   if (plan.kind === 'nowhere') {
     finish(progress, plan.failure)
     return
@@ -110,7 +116,7 @@ async function overHosts(
       const failure = classifyOpening(opening, place)
       if (failure !== null) progress.failures.push({ host: target.host, failure })
     }
-    if (progress.pending.length === 0) return
+    if (isOver(progress)) return
   }
   const failure = standingFailure(progress.failures)
   finish(
@@ -119,8 +125,10 @@ async function overHosts(
   )
 }
 
+const isOver = ({ pending, fenced }: Progress): boolean => fenced || pending.length === 0
+
 const connectionKey = ({ job, requirement }: Progress): string =>
-  `${job.domain} ${requirementKey(requirement)}`
+  `${job.domain} ${destinationOf(job)} ${requirementKey(requirement)}`
 
 /** A session with one address: TLS first, with the small ClientHello if the large one may be the trouble. */
 async function open(
@@ -175,11 +183,16 @@ async function deliverOn(
     return claim === undefined ? [] : [rcptCommand(claim.recipient, extensions)]
   })
   const mail = mailCommand(job.message, copy.sizeBytes, extensions)
-  const order = { mail, rcpts, copy, pipelining: extensions.pipelining }
+  const mayStillSend = (): boolean => deps.queue.mayStillSend(job.claims)
+  const order = { mail, rcpts, copy, pipelining: extensions.pipelining, mayStillSend }
   session.transactions++
   const transcript = await transact(channel, order, settings.timeouts)
   if (transcript.reusable) deps.connections.give(connectionKey(progress), session)
   else closeSession(session)
+  if (transcript.fenced) {
+    progress.fenced = true
+    return
+  }
   if (transcript.inDoubt) noteDoubt(deps.log, progress, positions, transcript, session)
   const outcomes = classifyTranscript(transcript, standing, extensions.dsn)
   for (const [order, position] of positions.entries()) {

@@ -1,5 +1,5 @@
-// Whose turn it is: jobs wait in memory, first in first out per destination (recipient domain), and the
-// destinations take turns. Each has a window of transactions at once; one whose hosts fail goes out of
+// Whose turn it is: jobs wait in memory, first in first out per destination (recipient domain, or the route
+// that an operator chose), and the destinations take turns. Each has a window of transactions at once; one whose hosts fail goes out of
 // service as a whole, with growing, jittered pauses and a single probe after each (product row T7), so that
 // one dead or slow destination costs nobody else anything. Pure but for clock and randomness.
 //
@@ -8,9 +8,8 @@
 import type { Failure } from '../queue/outcome.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
-import type { Domain } from '../smtp/domain.ts'
 import { createWindow, type Window } from './concurrency.ts'
-import type { Job } from './job.ts'
+import { destinationOf, type Job } from './job.ts'
 
 export interface DestinationLimits {
   /** Deliveries waiting in memory, in all. */
@@ -41,7 +40,7 @@ export interface Destinations {
   next(): Job | null
   /** @param trouble the failure of the hosts, `null` when they work, `undefined` when nothing was learnt */
   finished(job: Job, trouble: Failure | null | undefined): Aftermath
-  /** Domains that can take no more now: not worth claiming for. */
+  /** Destinations that can take no more now: not worth claiming for. */
   skip(): Set<string>
   /** Takes out everything that waits (to release it). */
   clear(): Job[]
@@ -60,7 +59,8 @@ interface Outage {
 }
 
 interface Destination {
-  readonly domain: Domain
+  /** Domain or route. */
+  readonly name: string
   readonly window: Window
   jobs: Job[]
   outage: Outage | null
@@ -73,29 +73,30 @@ const TROUBLES_IN_ROW_MAX = 2
 const JITTER = 0.2
 
 export function createDestinations(clock: Clock, random: Random, limits: DestinationLimits): Destinations {
-  const all = new Map<Domain, Destination>()
+  const all = new Map<string, Destination>()
   /** Those with jobs, in the order of their turns. */
   const turns = new Set<Destination>()
   let waiting = 0
 
-  const destinationOf = (domain: Domain): Destination => {
-    const known = all.get(domain)
+  const find = (job: Job): Destination => {
+    const name = destinationOf(job)
+    const known = all.get(name)
     if (known !== undefined) return known
     const made: Destination = {
-      domain,
+      name,
       window: createWindow(limits.sessionsMax),
       jobs: [],
       outage: null,
       troublesInRow: 0,
     }
-    all.set(domain, made)
+    all.set(name, made)
     if (all.size > REMEMBERED_MAX) forgetOldest()
     return made
   }
   const forgetOldest = (): void => {
     for (const destination of all.values()) {
       if (destination.jobs.length > 0 || destination.window.inUse > 0) continue
-      all.delete(destination.domain)
+      all.delete(destination.name)
       return
     }
   }
@@ -123,7 +124,7 @@ export function createDestinations(clock: Clock, random: Random, limits: Destina
 
   return {
     offer(job) {
-      const destination = destinationOf(job.domain)
+      const destination = find(job)
       const { outage } = destination
       if (outage !== null && isPaused(destination)) {
         return { kind: 'paused', until: outage.until, failure: outage.failure }
@@ -149,7 +150,7 @@ export function createDestinations(clock: Clock, random: Random, limits: Destina
       return null
     },
     finished(job, trouble) {
-      const destination = destinationOf(job.domain)
+      const destination = find(job)
       const { window } = destination
       if (trouble === undefined) {
         window.leave('neutral')
@@ -172,13 +173,13 @@ export function createDestinations(clock: Clock, random: Random, limits: Destina
       return { postponed: takeAll(destination), until, recovered: false }
     },
     skip() {
-      const domains = new Set<string>()
+      const names = new Set<string>()
       for (const destination of all.values()) {
         const isProbing =
           destination.outage !== null && destination.jobs.length + destination.window.inUse > 0
-        if (isSaturated(destination) || isProbing || isPaused(destination)) domains.add(destination.domain)
+        if (isSaturated(destination) || isProbing || isPaused(destination)) names.add(destination.name)
       }
-      return domains
+      return names
     },
     clear: () => [...turns].flatMap(takeAll),
     get waiting() {

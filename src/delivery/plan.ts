@@ -4,15 +4,17 @@
 // Order: hosts by preference (equals shuffled by dns/mx), the addresses of each host with IPv6 and IPv4 taking
 // turns. A host of ours among the MX hosts drops itself and all that are not preferred to it (§5.1 loop
 // rule). Addresses that the guard forbids are dropped; an address fixed by the operator is his decision.
+// A route that an operator gave to single deliveries goes before the hosts of a partner, these before MX hosts.
 import { type AddressResult, resolveAddresses, resolveMx } from '../dns/mx.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import type { Failure } from '../queue/outcome.ts'
 import type { Random } from '../runtime/random.ts'
 import type { Domain } from '../smtp/domain.ts'
+import { type FixedHost, parseFixedHost } from '../smtp/fixed-host.ts'
 import type { AddressGuard } from './address-guard.ts'
 import { ownFailure } from './classify.ts'
 import type { Target } from './client/session.ts'
-import type { FixedHost, Partner } from './settings.ts'
+import type { Partner } from './settings.ts'
 
 export type Plan =
   | {
@@ -38,13 +40,20 @@ const ADDRESSES_PER_HOST_MAX = 6
 const TARGETS_MAX = 16
 
 export interface Planner {
-  plan(domain: Domain, partner: Partner | null): Promise<Plan>
+  /** @param route `host:port` that an operator chose for this delivery, `null` in the normal case */
+  plan(domain: Domain, partner: Partner | null, route: string | null): Promise<Plan>
 }
 
 /** @param port of MX hosts, and of fixed hosts that name none */
 export function createPlanner(deps: PlannerDeps, port: number): Planner {
   return {
-    async plan(domain, partner) {
+    async plan(domain, partner, route) {
+      if (route !== null) {
+        const host = parseFixedHost(route)
+        if (host === null) return misrouted(route, 'it is no host and port.')
+        const plan = await planHosts(deps, [host], port)
+        return plan.kind === 'targets' ? plan : misrouted(route, plan.failure.detail)
+      }
       if (partner !== null && partner.hosts.length > 0) {
         return planHosts(deps, partner.hosts.slice(0, HOSTS_MAX), port)
       }
@@ -85,6 +94,15 @@ const nowhere = (
   kind: 'nowhere',
   failure: ownFailure(kind, 'domain', status, cause, detail),
 })
+
+/** An operator's slip must not fail anybody's mail: it waits until he sees and corrects it. */
+const misrouted = (route: string, why: string): Plan =>
+  nowhere(
+    'deferred',
+    '4.3.5',
+    'local-fault',
+    `The route ${route} that an operator chose leads nowhere: ${why}`,
+  )
 
 async function planHosts(deps: PlannerDeps, hosts: readonly FixedHost[], port: number): Promise<Plan> {
   const found = await Promise.all(hosts.map((host) => addressesOf(deps, host)))

@@ -2,7 +2,8 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { count, duration } from '../runtime/settings.ts'
-import { type Domain, parseDomain } from '../smtp/domain.ts'
+import { parseDomain } from '../smtp/domain.ts'
+import { parseFixedHost } from '../smtp/fixed-host.ts'
 import { SECURITY_LEVELS } from '../smtp/security-level.ts'
 
 /** True for `address/prefix length` or a single address, IPv4 or IPv6. */
@@ -175,22 +176,6 @@ export const deliverySettings = z.strictObject({
 })
 
 export type DeliverySettings = z.output<typeof deliverySettings>
-
-/** `host:port`, `host`, `[2001:db8::1]:25`; the port is `null` when it is not given. */
-export function parseFixedHost(text: string): FixedHost | null {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::([0-9]{1,5}))?$/.exec(text)
-  if (!match) return null
-  const port = match[3] === undefined ? null : Number(match[3])
-  if (port !== null && (port < 1 || port > 65_535)) return null
-  const address = match[1] ?? match[2] ?? ''
-  if (isIP(address) !== 0) return { kind: 'address', host: address, port }
-  const name = match[1] === undefined ? parseDomain(address) : null
-  return name === null ? null : { kind: 'name', host: name, port }
-}
-
-export type FixedHost =
-  | { readonly kind: 'address'; readonly host: string; readonly port: number | null }
-  | { readonly kind: 'name'; readonly host: Domain; readonly port: number | null }
 
 const domain = z.string().transform((text, context) => {
   const parsed = parseDomain(text)

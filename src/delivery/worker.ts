@@ -1,6 +1,8 @@
 // Delivery as a whole: takes claims (fresh from acceptance, or due from the store), lets destinations take
 // turns, runs attempts, settles results. Owns everything that delivery starts: connections, timers, sessions.
 //
+// What an operator ordered to be dropped is settled without an attempt. Claims that are no longer ours (fencing)
+// are not settled; they are given back, which the store ignores where somebody else owns them by now.
 // Fresh mail comes already leased and goes out at once. Due work is claimed in batches, at the latest every
 // two seconds, never for destinations that can take no more. Memory is bounded: what has no room is given
 // back to the store. Stop and drain leave no claim behind that is neither settled nor released.
@@ -146,8 +148,19 @@ export function createDelivery(
     log.event('relay.fault', { code, reason: faultText(thrown), where })
   }
 
+  const noteFenced = ({ message, claims }: Job): void => {
+    for (const { recipient } of claims) {
+      const forwardPath = recipient.forwardPath.text
+      log.event('delivery.fenced', { message: message.id, forwardPath, stage: 'send' })
+    }
+  }
+
   const admit = (claims: readonly Claim[]): void => {
     for (const job of jobsOf(claims)) {
+      if (job.order !== 'deliver') {
+        track('delivery.drop', results.dropped(job).then(settler.add))
+        continue
+      }
       const offer = destinations.offer(job)
       if (offer.kind === 'paused') postpone([job], offer.failure, offer.until)
       else if (offer.kind === 'full') {
@@ -178,7 +191,11 @@ export function createDelivery(
     let trouble: Failure | null | undefined
     try {
       const result = await attempt(job)
-      if (state === 'stopped' && result.outcomes.some(isCutOff)) {
+      if (result === 'fenced') {
+        noteFenced(job)
+        // Most likely others have them. If the lease only lapsed and nobody took over, this is what frees them.
+        release(job.claims)
+      } else if (state === 'stopped' && result.outcomes.some(isCutOff)) {
         // Cut off by ourselves: what was learnt is kept, the rest is as if it had not been tried.
         const cut = job.claims.filter((_, position) => isCutOff(result.outcomes[position]))
         const claims = job.claims.filter((claim) => !cut.includes(claim))
@@ -199,7 +216,9 @@ export function createDelivery(
     running--
     const aftermath = destinations.finished(job, trouble)
     if (trouble) postpone(aftermath.postponed, trouble, aftermath.until)
-    if (aftermath.recovered) track('delivery.recover', queue.retryNow({ domain: job.domain }).then(wake))
+    // What was moved to a route is due at the end of the pause at the latest.
+    if (aftermath.recovered && job.route === null)
+      track('delivery.recover', queue.retryNow({ domain: job.domain }).then(wake))
     if (running + besides === 0) onQuiet?.()
     pump()
   }
@@ -213,7 +232,10 @@ export function createDelivery(
     looking = true
     let delayMs = POLL_MAX_MS
     try {
-      const room = Math.min(CLAIM_BATCH, settings.waitingInMemoryMax - destinations.waiting)
+      const room =
+        settler.backlog < UNSETTLED_MAX
+          ? Math.min(CLAIM_BATCH, settings.waitingInMemoryMax - destinations.waiting)
+          : 0
       const claims = room > 0 ? await queue.claim(room, destinations.skip()) : []
       moreInStore = claims.length >= room || destinations.isAnySaturated
       if (state === 'running') admit(claims)
@@ -276,6 +298,7 @@ export function createDelivery(
     start() {
       if (state !== 'new') return
       state = 'running'
+      queue.onDue(wake)
       track('delivery.claim', look())
     },
     wake,

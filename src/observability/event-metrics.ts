@@ -52,6 +52,7 @@ function measure(metrics: Metrics, name: EventName, fields: AnyFields): void {
       break
     case 'delivery.deferred':
     case 'delivery.failed':
+    case 'delivery.dropped':
     case 'delivery.fenced':
     case 'delivery.in-doubt':
       metrics.count('securetransport_delivery_results_total', { result: name.slice('delivery.'.length) })

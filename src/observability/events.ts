@@ -166,8 +166,14 @@ export const EVENTS = {
   },
   'delivery.fenced': {
     level: 'warn',
-    sentence: 'A result was not recorded: somebody else owns the delivery by now.',
-    fields: ['message', 'forwardPath'],
+    sentence:
+      'Somebody else owns the delivery by now: it was not sent (stage send), or its result was not recorded (result).',
+    fields: ['message', 'forwardPath', 'stage'],
+  },
+  'delivery.dropped': {
+    level: 'warn',
+    sentence: 'An operator ended a delivery without telling the sender.',
+    fields: ['message', 'customer', 'reversePath', 'forwardPath', 'attempt'],
   },
   'delivery.in-doubt': {
     level: 'warn',
@@ -199,6 +205,48 @@ export const EVENTS = {
     level: 'error',
     sentence: 'A stored message cannot be read and was put aside.',
     fields: ['message', 'reason'],
+  },
+  'queue.damaged-dropped': {
+    level: 'error',
+    sentence:
+      'A stored message that cannot be read was dropped, by order or because its lifetime is over; nobody can be told.',
+    fields: ['message', 'customer', 'domain', 'reason'],
+  },
+  'queue.held-expired': {
+    level: 'warn',
+    sentence: 'The lifetime of held deliveries is over; they are given up, and their senders are told.',
+    fields: ['deliveries'],
+  },
+  'queue.unencrypted': {
+    level: 'warn',
+    sentence: 'No master key is configured: mail lies unencrypted in the data directory.',
+    fields: [],
+  },
+  'queue.master-key-missing': {
+    level: 'error',
+    sentence: 'Mail in the queue needs a master key that is not configured; it will be put aside as damaged.',
+    fields: ['masterKey', 'messages'],
+  },
+  'queue.rewrapped': {
+    level: 'info',
+    sentence: 'Keys of messages were wrapped anew by the current master key.',
+    fields: ['messages', 'masterKey', 'formerMasterKey'],
+  },
+  'store.connection-lost': {
+    level: 'warn',
+    sentence: 'A connection to the database is gone; another one is being opened.',
+    fields: ['place', 'reason'],
+  },
+  'cluster.lease-lost': {
+    level: 'error',
+    sentence:
+      'The others took this gateway for dead, because its heartbeat was missing; its deliveries are theirs now.',
+    fields: ['node', 'incarnation'],
+  },
+  'cluster.node-dead': {
+    level: 'warn',
+    sentence: 'Another gateway gave no sign for too long; its deliveries are taken over.',
+    fields: ['node', 'incarnation'],
   },
   'journal.swept': {
     level: 'info',

@@ -80,7 +80,7 @@ export const METRICS = {
   securetransport_delivery_results_total: {
     kind: 'counter',
     help: 'Results of deliveries.',
-    labels: { result: ['delivered', 'deferred', 'failed', 'fenced', 'in-doubt'] },
+    labels: { result: ['delivered', 'deferred', 'failed', 'dropped', 'fenced', 'in-doubt'] },
   },
   securetransport_delivery_transport_total: {
     kind: 'counter',

@@ -71,4 +71,8 @@ export interface Claim {
   readonly recipient: Recipient
   readonly state: DeliveryState
   readonly token: number
+  /** Next hop that an operator chose instead of the domain's own, `host:port`; `null` in the normal case. */
+  readonly route: string | null
+  /** `drop`: an operator ended this delivery; the worker fails it (cause `operator`) instead of attempting it. */
+  readonly order: 'deliver' | 'drop' | 'drop-silently'
 }

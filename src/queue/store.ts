@@ -37,7 +37,7 @@ export type SettleResult = 'ok' | 'fenced'
 
 export interface StoreHealth {
   readonly accepting: boolean
-  /** Why not, for readiness and log: `disk-low`, `disk-full`, `database-away`, `closing`. */
+  /** Why not, for readiness and log: `disk-low`, `disk-full`, `spool-unwritable`, `database-away`, `closing`. */
   readonly reason: string | null
 }
 
@@ -59,7 +59,49 @@ export interface QueueListing {
   readonly lastFailure: { readonly status: string; readonly cause: string; readonly text: string } | null
 }
 
-export interface QueueStore {
+/** Which deliveries an operator means; all given conditions must hold. An empty filter means all. */
+export interface DeliveryFilter {
+  readonly messageId?: string
+  /** Position of the recipient within the message. */
+  readonly index?: number
+  readonly domain?: string
+  readonly customer?: string
+  /** Accepted at or before this moment, epoch ms. */
+  readonly acceptedBefore?: number
+  /** Cause of the last failure, one of `CAUSES`. */
+  readonly cause?: string
+  readonly status?: QueueListing['status']
+}
+
+/** What operators do to deliveries that no attempt holds right now; each returns how many it changed. */
+export interface QueueControl {
+  /** Deliveries in order of age, `limit` after `after` (a `messageId:index`). */
+  list(options: DeliveryFilter & { readonly limit: number; readonly after?: string }): Promise<QueueListing[]>
+  counts(): Promise<{ waiting: number; active: number; held: number }>
+  /** Makes waiting deliveries due now. */
+  retryNow(filter: DeliveryFilter): Promise<number>
+  /** Waiting → held: no attempt until they are released. Their lifetime runs on. */
+  hold(filter: DeliveryFilter): Promise<number>
+  /** Held → waiting, due now. */
+  unhold(filter: DeliveryFilter): Promise<number>
+  /** Waiting or held → due now with the order to fail (`tellSender`: with a notice, cause `operator`). */
+  drop(filter: DeliveryFilter, tellSender: boolean): Promise<number>
+  /** Sends them to `route` (`host:port`) instead of the domain's MX hosts, `null` to undo; due now. */
+  move(filter: DeliveryFilter, route: string | null): Promise<number>
+}
+
+/** How many messages need a master key. The empty id counts messages that are not encrypted. */
+export interface MasterKeyUsage {
+  readonly id: string
+  readonly messages: number
+}
+
+/** What operators must know before they retire a master key (A4): one that counts no message is needed no more. */
+export interface MasterKeyControl {
+  masterKeyUsage(): Promise<MasterKeyUsage[]>
+}
+
+export interface QueueStore extends QueueControl {
   /** Opens, migrates, releases what a former incarnation of this node had claimed, sweeps orphans. */
   start(): Promise<void>
   /** Read before every transaction is begun; cheap. */
@@ -76,7 +118,12 @@ export interface QueueStore {
     entries: readonly JournalEntry[],
     options: { lease: boolean },
   ): Promise<Claim[]>
-  /** Up to `limit` due, unowned deliveries, oldest due first, none for a domain in `skipDomains`. */
+  /**
+   * Up to `limit` due, unowned deliveries, oldest due first, none for a destination in `skipDomains`: the route
+   * of a delivery that an operator moved, else its domain. What is ordered to be dropped is never skipped:
+   * operators drop and move just what waits for a dead destination. Route and order outlive a `settle` with
+   * `later` and a `release`.
+   */
   claim(limit: number, skipDomains: ReadonlySet<string>): Promise<Claim[]>
   /** The body of a claimed message in wire form, in order. The iterable owns its file handle and closes it. */
   readBody(message: MessageMeta, body: StoredBody): AsyncIterable<Uint8Array>
@@ -86,16 +133,14 @@ export interface QueueStore {
   release(claims: readonly Claim[]): Promise<void>
   /** Epoch ms when the next unowned delivery is due, `null` when none waits. */
   nextDue(): Promise<number | null>
-  /** Waiting deliveries in order of age, `limit` after `after` (a `messageId:index`). */
-  list(options: {
-    limit: number
-    after?: string
-    domain?: string
-    customer?: string
-  }): Promise<QueueListing[]>
-  /** Makes waiting deliveries due now; returns how many. */
-  retryNow(filter: { messageId?: string; domain?: string }): Promise<number>
-  counts(): Promise<{ waiting: number; active: number; held: number }>
+  /**
+   * Does this node still own its claims? Asked right before the final dot: a node that was paused beyond its
+   * lease must not send (fencing). Answers at once, from the monotonic clock; always true for one machine.
+   * @param claims those that are about to be used; without them the answer is about all that were handed out
+   */
+  mayStillSend(claims?: readonly Claim[]): boolean
+  /** Calls `wake` when work may have become due through somebody else (operator, other node). */
+  onDue(wake: () => void): void
   /** Removes what has outlived its time, in small steps: journal entries, orphans. Returns what it removed. */
   sweep(budgetMs: number, keep: { journalMs: number }): Promise<{ journalEntries: number; orphans: number }>
   /** Stops after the commits that are under way. */

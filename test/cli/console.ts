@@ -20,11 +20,25 @@ export interface Console {
   /** What the last command printed. */
   readonly out: string[]
   readonly err: string[]
+  readonly progress: string[]
   readonly operations: Operations
   readonly host: Host & EventEmitter & { exits: number[] }
   /** Runs a command with `--config` added; the exit code. */
   run(words: readonly string[], input?: string): Promise<number>
 }
+
+/** An empty queue; `parts` replace what a test looks at. */
+export const createConsoleQueue = (parts: Partial<Operations['queue']> = {}): Operations['queue'] => ({
+  list: async () => [],
+  counts: async () => ({ waiting: 0, active: 0, held: 0 }),
+  retryNow: async () => 0,
+  hold: async () => 0,
+  unhold: async () => 0,
+  drop: async () => 0,
+  move: async () => 0,
+  masterKeyUsage: async () => [],
+  ...parts,
+})
 
 /** `parts` replace what a test looks at. */
 export function createConsole(
@@ -39,11 +53,7 @@ export function createConsole(
 
   const operations: Operations = {
     accounts: createMemoryAccountStore(),
-    queue: {
-      list: async () => [],
-      retryNow: async () => 0,
-      counts: async () => ({ waiting: 0, active: 0, held: 0 }),
-    },
+    queue: createConsoleQueue(),
     journal: { append: async () => {}, trace: async () => [], between: async () => [] },
     close: () => {},
     ...parts.operations,
@@ -60,18 +70,22 @@ export function createConsole(
   const host = Object.assign(new EventEmitter(), { exits, exit: (code: number) => void exits.push(code) })
   const out: string[] = []
   const err: string[] = []
+  const progress: string[] = []
   return {
     configFile,
     out,
     err,
+    progress,
     operations,
     host,
     run(words, input = '') {
       out.length = 0
       err.length = 0
+      progress.length = 0
       const terminal = {
         out: (text: string) => void out.push(text),
         err: (text: string) => void err.push(text),
+        progress: (text: string) => void progress.push(text),
         readInput: async () => input,
       }
       return runProgram([...words, '--config', configFile], { terminal, ports, host })

@@ -7,7 +7,7 @@ import { relayPorts } from '../../src/cli/relay-ports.ts'
 import { Fault, type FaultCode } from '../../src/runtime/fault.ts'
 import { CONFIGURATION, createConsole } from './console.ts'
 
-const silent = { readInput: async () => '', err: () => {} }
+const silent = { readInput: async () => '', err: () => {}, progress: () => {} }
 
 async function help(words: readonly string[]): Promise<{ code: number; text: string }> {
   const lines: string[] = []
@@ -27,22 +27,25 @@ test('O3: --help lists every command and the exit codes', async () => {
 
 test('O3: --help of a command shows usage, every option, and examples that parse', async () => {
   assert.equal(
-    (await help(['queue', 'retry', '--help'])).text,
-    `Usage: secure-transport queue retry [ID] [OPTIONS]
+    (await help(['queue', 'hold', '--help'])).text,
+    `Usage: secure-transport queue hold [ID[:INDEX]] [OPTIONS]
 
-Make waiting deliveries due now: of a message, of a domain, or all.
+Put waiting deliveries aside: no attempt until they are released; their lifetime runs on.
 
 Options:
-  --domain DOMAIN  deliveries to this domain
-  --all            every waiting delivery
-  --config FILE    configuration; default $SECURE_TRANSPORT_CONFIG or config/secure-transport.yaml
-  --json           print JSON for programs
-  --help           print this text
+  --domain DOMAIN               only recipients of this domain
+  --customer NAME               only mail of this customer
+  --older-than DURATION         only mail accepted at least so long ago, e.g. 4h
+  --cause CAUSE                 only with this cause of the last failure, e.g. connection-trouble
+  --status waiting|active|held  only in this state
+  --all                         every delivery; needed when nothing else is given
+  --config FILE                 configuration; default $SECURE_TRANSPORT_CONFIG or config/secure-transport.yaml
+  --json                        print JSON for programs
+  --help                        print this text
 
 Examples:
-  secure-transport queue retry 01k9x0c2m3n4p5q6r7
-  secure-transport queue retry --domain recipient.example
-  secure-transport queue retry --all
+  secure-transport queue hold 01k9x0c2m3n4p5q6r7:0
+  secure-transport queue hold --customer 'Kanzlei Muster'
 
 Exit codes:
   0  done
@@ -87,7 +90,7 @@ const misuses: readonly [string[], string[]][] = [
   [
     ['queue', 'retry'],
     [
-      'secure-transport: give one of: a message id, --domain, --all',
+      'secure-transport: say which: a message id, a filter such as --domain, or --all',
       'Try "secure-transport queue retry --help".',
     ],
   ],
@@ -96,6 +99,60 @@ const misuses: readonly [string[], string[]][] = [
     [
       'secure-transport: "../../etc/passwd" is not a message id such as 01k9x0c2m3n4p5q6r7',
       'Try "secure-transport queue retry --help".',
+    ],
+  ],
+  [
+    ['queue', 'drop', '--all', '--domain', 'a.example'],
+    [
+      'secure-transport: --all stands alone, without id and filters',
+      'Try "secure-transport queue drop --help".',
+    ],
+  ],
+  [
+    ['queue', 'hold', '01k9x0c2m3n4p5q6r7:x'],
+    [
+      'secure-transport: "01k9x0c2m3n4p5q6r7:x" is not a message id such as 01k9x0c2m3n4p5q6r7',
+      'Try "secure-transport queue hold --help".',
+    ],
+  ],
+  [
+    ['queue', 'list', '--older-than', 'long'],
+    [
+      'secure-transport: --older-than: "long" is not a duration such as 4h',
+      'Try "secure-transport queue list --help".',
+    ],
+  ],
+  [
+    ['queue', 'list', '--status', 'gone'],
+    [
+      'secure-transport: --status: "gone" is none of waiting, active, held',
+      'Try "secure-transport queue list --help".',
+    ],
+  ],
+  [
+    ['queue', 'move', '--all'],
+    ['secure-transport: give either --to or --undo', 'Try "secure-transport queue move --help".'],
+  ],
+  [
+    ['queue', 'move', '--all', '--undo', '--to', 'a.example:25'],
+    ['secure-transport: give either --to or --undo', 'Try "secure-transport queue move --help".'],
+  ],
+  [
+    ['queue', 'move', '--all', '--to', 'a.example:0'],
+    [
+      'secure-transport: --to: "a.example:0" is not a host such as mx.example.org:25, 192.0.2.1:25 or [2001:db8::1]:25',
+      'Try "secure-transport queue move --help".',
+    ],
+  ],
+  [
+    ['queue', 'show'],
+    ['secure-transport: ID is missing', 'Try "secure-transport queue show --help".'],
+  ],
+  [
+    ['queue', 'show', '01k9x0c2m3n4p5q6r7:0'],
+    [
+      'secure-transport: "01k9x0c2m3n4p5q6r7:0" is not a message id such as 01k9x0c2m3n4p5q6r7',
+      'Try "secure-transport queue show --help".',
     ],
   ],
   [
@@ -187,7 +244,7 @@ test('O6: check counts warnings and ends with 0', async (context) => {
   const console = createConsole(context)
   writeFileSync(console.configFile, `${CONFIGURATION}delivery: { port: 2525 }\nscanner: { kind: none }\n`)
   assert.equal(await console.run(['check']), EXIT.ok)
-  assert.match(console.out.join('\n'), /^.*test\.yaml: valid, [23] warnings$/)
+  assert.match(console.out.join('\n'), /^.*test\.yaml: valid, [345] warnings$/)
 })
 
 for (const words of [['serve'], ['account', 'list'], ['queue', 'list'], ['events']]) {

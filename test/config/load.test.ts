@@ -20,8 +20,10 @@ before(() => {
 })
 after(() => rmSync(directory, { recursive: true }))
 
+/** One line each, but for the warning that nothing is encrypted: see encryption.test.ts. */
 const problems = (loaded: Loaded): string =>
   loaded.problems
+    .filter(({ key }) => key !== 'encryption.masterKeys')
     .map((problem) => `${problemText('config.yaml', problem)}\n`)
     .join('')
     .replaceAll(`${directory}/`, 'DIRECTORY/')
@@ -54,7 +56,7 @@ const configurationOf = (loaded: Loaded) => {
 test('O6: two keys are enough, the rest has defaults, paths start where the file lies', () => {
   const loaded = load(MINIMAL)
   const configuration = configurationOf(loaded)
-  assert.deepEqual(loaded.problems, [])
+  assert.equal(problems(loaded), '')
   assert.equal(configuration.hostname, 'mail.example.org')
   assert.equal(configuration.dataDirectory, join(directory, 'data'))
   assert.equal(configuration.store, 'sqlite:')
@@ -80,7 +82,7 @@ test('O6: the shipped sample says nothing else than the defaults', () => {
     .replace('key: tls/key.pem', 'key: certificates/mail-key.pem')
   const loaded = load(sample)
   const configuration = configurationOf(loaded)
-  assert.deepEqual(loaded.problems, [])
+  assert.equal(problems(loaded), '')
   assert.deepEqual(configuration, configurationOf(load(MINIMAL)))
 })
 
@@ -101,7 +103,7 @@ test('O6: what a secret held is not shown when it is not allowed', () => {
   for (const loaded of variants) {
     assert.equal(
       problems(loaded),
-      'config.yaml:4: store: the value (not shown) is not allowed; allowed: sqlite: (the embedded store in dataDirectory)\n',
+      'config.yaml:4: store: the value (not shown) is not allowed; allowed: sqlite: (the embedded store), or postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE\n',
     )
   }
 })

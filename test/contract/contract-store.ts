@@ -2,22 +2,40 @@
 import type { JournalEntry } from '../../src/journal/entry.ts'
 import type { JournalStore } from '../../src/journal/store.ts'
 import type { Claim, NewMessage } from '../../src/queue/message.ts'
-import type { QueueStore, Settlement } from '../../src/queue/store.ts'
+import type { MasterKeyControl, QueueStore, Settlement } from '../../src/queue/store.ts'
+import type { Vault } from '../../src/queue/vault.ts'
 import type { ManualClock } from '../support/manual-clock.ts'
 import { sampleEntry, sampleMeta, sampleRecipient } from './sample-message.ts'
 
+/** A part of what is stored for a message, for a test that damages it. */
+export type StoredPart = 'wrapped key' | 'envelope' | 'recipient' | 'state' | 'body'
+
 /** One store under test. */
 export interface ContractStore {
-  readonly queue: QueueStore
+  readonly queue: QueueStore & MasterKeyControl
   readonly journal: JournalStore
   readonly clock: ManualClock
   readonly newId: () => string
   /** Ids of the bodies that lie outside of the database. */
   bodyFiles(): Promise<string[]>
-  /** Ends this run without giving claims back, and begins the next on the same data. */
-  restart(): Promise<ContractStore>
+  /** Names of the log events so far that tell of damage, oldest first. */
+  damages(): string[]
+  /** All that is stored, as raw octets: the whole database and every file. */
+  storedOctets(): Promise<Buffer>
+  /** Behind the back of the store: changes one bit of this part (of the first delivery) of the message. */
+  damage(messageId: string, part: StoredPart): Promise<void>
+  /** The same: cuts off the last octet of the body as it is stored. */
+  truncateBody(messageId: string): Promise<void>
+  /** The same: exchanges what is stored as the bodies of two messages, of equal size, both inline. */
+  swapBodies(one: string, other: string): Promise<void>
+  /** Ends this run without giving claims back, and begins the next on the same data, with this vault if given. */
+  restart(vault?: Vault): Promise<ContractStore>
+  /** Ends the store and removes all that it stored. */
   dispose(): Promise<void>
 }
+
+/** Opens a store without any data, started. */
+export type OpenStore = (vault: Vault) => Promise<ContractStore>
 
 const CHUNK = 64 * 1024
 

@@ -2,4 +2,4 @@
 import { openTestStore } from '../store/test-store.ts'
 import { queueContract } from './queue-contract.ts'
 
-queueContract('embedded store', () => openTestStore())
+queueContract('embedded store', (vault) => openTestStore({ vault }))

@@ -7,6 +7,7 @@ import { createIdSource } from '../../src/runtime/ids.ts'
 import { systemRandom } from '../../src/runtime/random.ts'
 import { openSqliteStore } from '../../src/store/sqlite/open.ts'
 import { sampleEntry, sampleMeta, sampleRecipient } from '../contract/sample-message.ts'
+import { testVault } from '../support/test-vault.ts'
 import { contentOf } from './content.ts'
 
 const PRODUCERS = 24
@@ -14,7 +15,7 @@ const dataDirectory = process.argv[2] ?? ''
 const say = (line: string): void => void writeSync(1, `${line}\n`)
 
 const store = await openSqliteStore(
-  { clock: systemClock, random: systemRandom, log: silentLog },
+  { clock: systemClock, random: systemRandom, log: silentLog, vault: testVault() },
   { dataDirectory, memoryBudget: 8 * 1024 ** 2, diskReserve: 0, ballast: 0 },
 )
 await store.queue.start()

@@ -77,6 +77,7 @@ const transcript = (changes: Partial<Transcript>): Transcript => ({
   final: reply('250 taken'),
   trouble: null,
   inDoubt: false,
+  fenced: false,
   reusable: true,
   ...changes,
 })

@@ -6,7 +6,11 @@ import { type Partner, partnerSettings } from '../../src/delivery/settings.ts'
 import { systemRandom } from '../../src/runtime/random.ts'
 import { domain, resolverOf, shortOutcome, type Zone } from './harness.ts'
 
-async function plan(zone: Zone, partner: Partner | null = null): Promise<string[]> {
+async function plan(
+  zone: Zone,
+  partner: Partner | null = null,
+  route: string | null = null,
+): Promise<string[]> {
   const planner = createPlanner(
     {
       resolver: resolverOf(zone),
@@ -16,7 +20,7 @@ async function plan(zone: Zone, partner: Partner | null = null): Promise<string[
     },
     25,
   )
-  const made = await planner.plan(domain('d.test'), partner)
+  const made = await planner.plan(domain('d.test'), partner, route)
   if (made.kind === 'nowhere') return [shortOutcome(made.failure), made.failure.detail]
   const targets = made.targets.map((target) => `${target.host} ${target.address} ${target.port}`)
   return made.incomplete === null ? targets : [...targets, shortOutcome(made.incomplete)]
@@ -132,5 +136,50 @@ for (const host of [
 ]) {
   test(`T5: "${host}" is refused as a fixed host`, () => {
     assert.equal(partnerSettings.safeParse([{ domain: 'd.test', hosts: [host] }]).success, false)
+  })
+}
+
+const routes: readonly [name: string, route: string, zone: Zone, plan: readonly string[]][] = [
+  [
+    'an address is the operator’s decision, whatever the guard says',
+    '127.0.0.1:2525',
+    {},
+    ['127.0.0.1 127.0.0.1 2525'],
+  ],
+  ['an IPv6 address', '[2a00::1]:25', {}, ['2a00::1 2a00::1 25']],
+  ['a name', 'relay.test:587', { a: { 'relay.test': ['8.8.8.1'] } }, ['relay.test 8.8.8.1 587']],
+  [
+    'a name that does not exist fails no mail',
+    'rely.test:25',
+    {},
+    [
+      'deferred 4.3.5 local-fault',
+      "The route rely.test:25 that an operator chose leads nowhere: None of the domain's mail servers has an address.",
+    ],
+  ],
+  [
+    'a name with a forbidden address fails no mail',
+    'relay.test:25',
+    { a: { 'relay.test': ['10.0.0.1'] } },
+    [
+      'deferred 4.3.5 local-fault',
+      "The route relay.test:25 that an operator chose leads nowhere: No address of the domain's mail servers may be used: the address 10.0.0.1 of relay.test is private.",
+    ],
+  ],
+  [
+    'what is no host at all fails no mail',
+    'a b',
+    {},
+    [
+      'deferred 4.3.5 local-fault',
+      'The route a b that an operator chose leads nowhere: it is no host and port.',
+    ],
+  ],
+]
+for (const [name, route, zone, expected] of routes) {
+  test(`O3 T9: a route goes before partner and MX hosts: ${name}`, async () => {
+    const mx = { 'd.test': ['10 mx.d.test'] }
+    const withMx = { ...zone, mx, a: { 'mx.d.test': ['8.8.8.8'], ...zone.a } }
+    assert.deepEqual(await plan(withMx, partner(['8.8.4.4']), route), expected)
   })
 }

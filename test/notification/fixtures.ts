@@ -91,6 +91,8 @@ export function claimOf(changes: ClaimChanges = {}): Claim {
     },
     state: { attempts: 1, lastFailure: null, noTlsSince: null, delayNotified: false, ...changes.state },
     token: 1,
+    route: null,
+    order: 'deliver',
   }
 }
 

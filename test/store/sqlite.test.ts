@@ -5,13 +5,14 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm, stat, truncate } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { clearVault } from '../../src/queue/clear-vault.ts'
 import { parseDomain } from '../../src/smtp/domain.ts'
 import { openSqliteAdmin } from '../../src/store/sqlite/admin.ts'
-import { bodyPath, queuePath } from '../../src/store/sqlite/layout.ts'
+import { bodyPath } from '../../src/store/sqlite/layout.ts'
 import { isTrustedVersion } from '../../src/store/sqlite/writer/database.ts'
 import { sampleEntry, sampleMeta, sampleRecipient } from '../contract/sample-message.ts'
+import { testVault } from '../support/test-vault.ts'
 import { openTestStore, type TestStore } from './test-store.ts'
 
 const MEGABYTE = 1024 ** 2
@@ -40,12 +41,6 @@ describe('embedded store', () => {
     )
     return { id, claims }
   }
-  const edit = (sql: string): void => {
-    const database = new DatabaseSync(queuePath(store.dataDirectory))
-    database.exec(sql)
-    database.close()
-  }
-
   it('O1: a second gateway cannot open the same directory', async () => {
     await assert.rejects(openTestStore({ dataDirectory: store.dataDirectory }), {
       code: 'store-unavailable',
@@ -100,18 +95,22 @@ describe('embedded store', () => {
     })
   })
 
-  it('a damaged row is put aside and reported; its neighbours are delivered', async () => {
+  it('a row that is not what was written is put aside and reported, encrypted or not', async () => {
+    store = await store.restart(clearVault)
+    const change = (column: string, from: string, to: string): string =>
+      `${column} = CAST(replace(CAST(${column} AS TEXT), '${from}', '${to}') AS BLOB)`
     const damages = [
-      `UPDATE message SET meta = '{' WHERE id = ?`,
-      `UPDATE message SET meta = json_set(meta, '$.envelope.reversePath.domain', 'no domain') WHERE id = ?`,
-      `UPDATE message SET meta = json_set(meta, '$.level', 'whatever') WHERE id = ?`,
-      `UPDATE delivery SET recipient = '[]' WHERE message = (SELECT seq FROM message WHERE id = ?)`,
-      `UPDATE delivery SET state = '{"attempts":"many"}' WHERE message = (SELECT seq FROM message WHERE id = ?)`,
+      `UPDATE message SET ${change('envelope', '{', '')} WHERE id = ?`,
+      `UPDATE message SET ${change('envelope', '\n', '')}, header = x'' WHERE id = ?`,
+      `UPDATE message SET ${change('envelope', '"domain":"example.com"', '"domain":"no domain"')} WHERE id = ?`,
+      `UPDATE message SET ${change('envelope', '"level":"encrypt"', '"level":"whatever"')} WHERE id = ?`,
+      `UPDATE delivery SET sealed_recipient = x'5b5d' WHERE message = (SELECT seq FROM message WHERE id = ?)`,
+      `UPDATE delivery SET sealed_state = x'7b7d' WHERE message = (SELECT seq FROM message WHERE id = ?)`,
     ]
     const ids: string[] = []
     for (const sql of damages) {
       const { id } = await enqueue(1, false)
-      edit(sql.replace('?', `'${id}'`))
+      store.edit(sql.replace('?', `'${id}'`))
       ids.push(id)
     }
     const { id: good } = await enqueue(1, false)
@@ -124,18 +123,18 @@ describe('embedded store', () => {
       store.events.map(({ name, fields }) => [name, fields['message']]),
       ids.map((id) => ['queue.damaged', id]),
     )
-    assert.deepEqual(await store.queue.counts(), { waiting: 0, active: 1, held: 5 })
+    assert.deepEqual(await store.queue.counts(), { waiting: 0, active: 1, held: 6 })
     store = await store.restart()
     assert.equal((await store.queue.claim(10, NOBODY)).length, 1)
     assert.deepEqual(
       (await store.queue.list({ limit: 10 })).map(({ status }) => status),
-      [...Array(5).fill('held'), 'active'],
+      [...Array(6).fill('held'), 'active'],
     )
   })
 
   it('a delivery whose message is gone is put aside', async () => {
     const { id } = await enqueue(1, false)
-    edit(`DELETE FROM message WHERE id = '${id}'`)
+    store.edit(`DELETE FROM message WHERE id = '${id}'`)
     assert.deepEqual(await store.queue.claim(10, NOBODY), [])
     assert.deepEqual(store.events, [
       { name: 'queue.damaged', fields: { message: null, reason: '1 deliveries without their message' } },
@@ -143,11 +142,12 @@ describe('embedded store', () => {
     assert.deepEqual(await store.queue.counts(), { waiting: 0, active: 0, held: 1 })
   })
 
-  it('a body that was cut short is never taken for a whole one', async () => {
+  it('a body that was cut short is never taken for a whole one, encrypted or not', async () => {
+    store = await store.restart(clearVault)
     const large = await enqueue(2 * MEGABYTE, false)
     const small = await enqueue(1000, false)
     await truncate(bodyPath(store.dataDirectory, large.id), MEGABYTE)
-    edit(`UPDATE body SET octets = x'00'`)
+    store.edit(`UPDATE body SET octets = x'00'`)
     const reasons: string[] = []
     for (const { message, body } of await store.queue.claim(10, NOBODY)) {
       await assert.rejects(Array.fromAsync(store.queue.readBody(message, body)), { code: 'spool-unreadable' })
@@ -195,8 +195,47 @@ describe('embedded store', () => {
   })
 
   it('a database of a newer version is not touched', async () => {
-    edit('PRAGMA user_version = 9999')
+    store.edit('PRAGMA user_version = 9999')
     await assert.rejects(store.restart(), { code: 'store-unavailable' })
+  })
+
+  it('A4, O3: the command line shows addresses with the keys, and without them that something waits', async () => {
+    await enqueue(1, false)
+    const seen: string[][] = []
+    for (const vault of [testVault(), clearVault]) {
+      const admin = openSqliteAdmin(store.dataDirectory, store.clock, vault)
+      const listings = await admin.queue.list({ limit: 10 })
+      seen.push(
+        listings.map(({ reversePath, forwardPath, domain }) => `${reversePath} ${forwardPath} ${domain}`),
+      )
+      assert.deepEqual(await admin.queue.masterKeyUsage(), [{ id: 'one', messages: 1 }])
+      admin.close()
+    }
+    assert.deepEqual(seen, [['max@example.com a@example.org example.org'], ['  example.org']])
+  })
+
+  it('A4: two hundred damaged message keys do not keep the next from the new master key', async () => {
+    for (let count = 0; count < 201; count++) await enqueue(1, false)
+    store.edit(`UPDATE message SET wrapped_key = x'00' WHERE seq <= 200`)
+    store = await store.restart(testVault(['two', 'one']))
+    await store.queue.sweep(1000, { journalMs: 1 })
+    assert.deepEqual(await store.queue.masterKeyUsage(), [
+      { id: 'one', messages: 200 },
+      { id: 'two', messages: 1 },
+    ])
+  })
+
+  it('O3: what operators change in this process wakes the worker, but not what they hold', async () => {
+    let wakes = 0
+    store.queue.onDue(() => wakes++)
+    await enqueue(1, false)
+    await store.queue.hold({})
+    await store.queue.retryNow({})
+    assert.equal(wakes, 0)
+    await store.queue.unhold({})
+    await store.queue.drop({}, true)
+    await store.queue.move({}, 'mx.example:25')
+    assert.equal(wakes, 3)
   })
 
   it('O3: the command line reads and changes while the gateway runs, and takes nothing over', async () => {

@@ -46,6 +46,8 @@ export interface GatewayOptions {
   /** YAML that is added to the configuration, e.g. `delivery:` and `partners:`. */
   readonly yaml: string
   readonly hostname?: string
+  /** Options of `serve`. */
+  readonly serve?: readonly string[]
   readonly accounts?: readonly { name: string; domains: readonly string[]; login: string; password: string }[]
   /** Instead of ports of the system's choice, which somebody else may be given while the gateway is down. */
   readonly ports?: { readonly starttls: number; readonly implicit: number; readonly http: number }
@@ -127,7 +129,7 @@ ${options.yaml}
 
   const launch = async (): Promise<void> => {
     const before = state.events.length
-    const child = spawn(process.execPath, [MAIN, 'serve', '--config', configPath], {
+    const child = spawn(process.execPath, [MAIN, 'serve', '--config', configPath, ...(options.serve ?? [])], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     state.child = child

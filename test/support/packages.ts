@@ -17,6 +17,11 @@ export const parts = {
   unbound: { binary: '/usr/sbin/unbound', packages: ['unbound'], needsRoot: false },
   openssl: { binary: '/usr/bin/openssl', packages: ['openssl'], needsRoot: false },
   curl: { binary: '/usr/bin/curl', packages: ['curl'], needsRoot: false },
+  postgres: {
+    binary: '/usr/lib/postgresql/15/bin/postgres',
+    packages: ['postgresql-15'],
+    needsRoot: false,
+  },
   ss: { binary: '/usr/bin/ss', packages: ['iproute2'], needsRoot: false },
 } as const satisfies Record<string, Part>
 

@@ -6,6 +6,8 @@
 // - No recipient accepted, but 354: a lone dot ends the transaction (RFC 2920 §3.1); its reply counts for nothing.
 // - DATA answered with anything but 354: nothing is sent; a 2xx there is a breach of protocol.
 // - Connection lost after the final dot has left: `inDoubt`, the mail may have arrived.
+// - `mayStillSend` says no (another node may own the delivery by now, fencing): asked right before the write that
+//   holds the final dot, and after 354. The connection is closed, no dot is ever sent, `fenced`.
 // - Body damaged or unreadable: no dot is ever sent, the connection is destroyed, a fault is thrown.
 import { Fault } from '../../runtime/fault.ts'
 import { type Reply, replyClass } from '../../smtp/reply.ts'
@@ -19,6 +21,8 @@ export interface Order {
   readonly rcpts: readonly string[]
   readonly copy: OutgoingCopy
   readonly pipelining: boolean
+  /** Whether the claims are still ours; answers at once. */
+  readonly mayStillSend: () => boolean
 }
 
 export interface TransactionTimeouts {
@@ -37,6 +41,8 @@ export interface Transcript {
   trouble: Trouble | null
   /** The final dot has left and no reply came: the next hop may have the mail. */
   inDoubt: boolean
+  /** The claims are no longer ours: what was said counts for nothing, the next hop did not get the mail. */
+  fenced: boolean
   /** The session stands between two transactions and can take the next one. */
   reusable: boolean
 }
@@ -68,6 +74,7 @@ export async function transact(
     final: null,
     trouble: null,
     inDoubt: false,
+    fenced: false,
     reusable: false,
   }
   try {
@@ -129,8 +136,10 @@ async function afterCommands(
   if (data?.code === 354) {
     // A peer that has already answered what we have not yet sent cannot be believed.
     if (!wire.isQuiet) return breach(wire, transcript, 'The peer said more than 354 to DATA.')
+    // After 354 only closing ends a transaction without a mail.
+    if (!order.mayStillSend()) return fence(wire, transcript)
     if (!isWanted) wire.send(DOT)
-    else if (!(await sendContent(wire, order.copy, transcript, timeouts))) return
+    else if (!(await sendContent(wire, order, transcript, timeouts))) return
     wire.arm(timeouts.finalDot, 'reply to the final dot')
     const final = await next(wire, transcript)
     if (isWanted) {
@@ -151,6 +160,11 @@ function breach(wire: Wire, transcript: Transcript, detail: string): void {
   transcript.trouble = wire.trouble
 }
 
+function fence(wire: Wire, transcript: Transcript): void {
+  wire.destroy()
+  transcript.fenced = true
+}
+
 /** Ends a transaction that never came to its data, so that the session can take the next. */
 async function reset(wire: Wire, transcript: Transcript, timeouts: TransactionTimeouts): Promise<void> {
   const replies = [transcript.mail, transcript.data, ...transcript.recipients]
@@ -161,10 +175,10 @@ async function reset(wire: Wire, transcript: Transcript, timeouts: TransactionTi
   transcript.reusable = answer.kind === 'reply' && isSuccess(answer.reply)
 }
 
-/** True when all of it and the final dot are on their way; false with the trouble noted. */
+/** True when all of it and the final dot are on their way; false with the reason noted. */
 async function sendContent(
   wire: Wire,
-  copy: OutgoingCopy,
+  { copy, mayStillSend }: Order,
   transcript: Transcript,
   timeouts: TransactionTimeouts,
 ): Promise<boolean> {
@@ -172,8 +186,9 @@ async function sendContent(
   if (Array.isArray(copy.body) && copy.sizeBytes <= ONE_WRITE_OCTETS_MAX) {
     const whole = Buffer.concat([...copy.head, ...copy.body, DOT])
     verifyEnd(copy, whole.length - DOT.length, whole.at(-5), whole.at(-4))
-    wire.send(whole)
-    return true
+    if (mayStillSend()) wire.send(whole)
+    else fence(wire, transcript)
+    return !transcript.fenced
   }
   let sentBytes = 0
   let beforeLast: number | undefined
@@ -194,8 +209,9 @@ async function sendContent(
     if (wire.trouble !== null) return early(wire, transcript)
   }
   verifyEnd(copy, sentBytes, beforeLast, last)
-  wire.send(DOT)
-  return true
+  if (mayStillSend()) wire.send(DOT)
+  else fence(wire, transcript)
+  return !transcript.fenced
 }
 
 /** The wire broke within the content; what the peer said before it hung up is worth more than the hang-up. */

@@ -22,10 +22,12 @@ export interface Requirement {
   readonly requireTls: boolean
 }
 
+/** @param route the next hop that an operator chose for the delivery; it changes nothing of what is required */
 export function requirementFor(
   message: Pick<MessageMeta, 'envelope' | 'level' | 'permit'>,
   partner: Partner | null,
   defaultLevel: SecurityLevel,
+  route: string | null = null,
 ): Requirement {
   const requireTls = message.envelope.requireTls
   const asked = requireTls ? strongerLevel(message.level, 'secure') : message.level
@@ -34,7 +36,7 @@ export function requirementFor(
   return {
     level: permit === null ? strongerLevel(partner?.level ?? defaultLevel, asked) : 'may',
     permit,
-    fixedHosts: partner !== null && partner.hosts.length > 0,
+    fixedHosts: route !== null || (partner !== null && partner.hosts.length > 0),
     requireTls,
   }
 }

@@ -24,24 +24,42 @@ export interface Recorded {
 
 export function journalEntryOf(recorded: Recorded): JournalEntry {
   const { claim, outcome, at } = recorded
+  return { ...identityOf(claim), at, kind: outcome.kind, facts: factsOf(recorded) }
+}
+
+/** A delivery that an operator ended without a word to the sender. @param at epoch ms */
+export function droppedEntryOf(claim: Claim, at: number): JournalEntry {
+  const { attempts, lastFailure } = claim.state
+  const last =
+    lastFailure === null
+      ? {}
+      : { status: lastFailure.status, cause: lastFailure.cause, detail: lastFailure.detail }
   return {
+    ...identityOf(claim),
     at,
-    kind: outcome.kind,
-    messageId: claim.message.id,
-    customer: claim.message.customer,
-    reversePath: claim.message.envelope.reversePath?.text ?? '',
-    forwardPath: claim.recipient.forwardPath.text,
-    facts: factsOf(recorded),
+    kind: 'dropped',
+    facts: { attempt: attempts, senderTold: false, ...last },
   }
 }
 
+export function logDropped(log: Log, claim: Claim): void {
+  const { messageId, ...rest } = identityOf(claim)
+  log.event('delivery.dropped', { message: messageId, ...rest, attempt: claim.state.attempts })
+}
+
+const identityOf = ({ message, recipient }: Claim) => ({
+  messageId: message.id,
+  customer: message.customer,
+  reversePath: message.envelope.reversePath?.text ?? '',
+  forwardPath: recipient.forwardPath.text,
+})
+
 export function logOutcome(log: Log, recorded: Recorded): void {
   const { claim, outcome, levelWanted, at, attempt } = recorded
+  const { messageId, ...rest } = identityOf(claim)
   const common = {
-    message: claim.message.id,
-    customer: claim.message.customer,
-    reversePath: claim.message.envelope.reversePath?.text ?? '',
-    forwardPath: claim.recipient.forwardPath.text,
+    message: messageId,
+    ...rest,
     mxHost: outcome.place.mxHost,
     address: outcome.place.address,
     reply: outcome.reply === null ? null : formatReply(outcome.reply),

@@ -6,6 +6,7 @@
 //   deferred, no encrypted path for `tlsRetryWindow`   → becomes failed, 5.7.x
 //   deferred, lifetime over                            → becomes failed, 5.4.7 `expired`, with the last failure in its words
 //   deferred                                           → later; `delayed` once, after `delayNoticeAfter`
+//   an operator's order to drop                        → done, 5.0.0 `operator`; `failed`, or silently no notice
 // A failure is recorded only together with its notice. A notice of ours that fails makes no notice: it is an operator's event.
 
 import type { Log } from '../../observability/log.ts'
@@ -20,9 +21,10 @@ import type { Random } from '../../runtime/random.ts'
 import { withClass } from '../../smtp/enhanced-status.ts'
 import type { SecurityLevel } from '../../smtp/security-level.ts'
 import type { AttemptResult } from '../attempt.ts'
+import { ownFailure } from '../classify.ts'
 import type { Job } from '../job.ts'
 import type { DeliverySettings } from '../settings.ts'
-import { journalEntryOf, logOutcome } from './record.ts'
+import { droppedEntryOf, journalEntryOf, logDropped, logOutcome } from './record.ts'
 
 export interface ResultsDeps {
   readonly clock: Clock
@@ -36,6 +38,8 @@ export interface Results {
   afterAttempt(job: Job, result: AttemptResult): Promise<Settlement[]>
   /** The same for a job that was not attempted because its destination is out of service until `until`. */
   postponed(job: Job, failure: Failure, until: number): Promise<Settlement[]>
+  /** The same for a job that an operator ordered to be dropped. */
+  dropped(job: Job): Promise<Settlement[]>
 }
 
 /** One delivery on its way to its settlement. */
@@ -75,8 +79,37 @@ export function createResults(deps: ResultsDeps, settings: DeliverySettings): Re
       })
       return settle(job, decisions, null)
     },
+    async dropped(job) {
+      if (job.order === 'drop-silently') {
+        const at = deps.clock.now()
+        return job.claims.map((claim): Settlement => {
+          logDropped(deps.log, claim)
+          return { kind: 'done', claim, entries: [droppedEntryOf(claim, at)], notices: [] }
+        })
+      }
+      const now = deps.clock.now()
+      const decisions = job.claims.map((claim): Decision => {
+        // The store orders this too, for what is held until its lifetime is over.
+        const isExpired = now >= claim.message.expiresAt
+        const outcome = isExpired ? expired(claim.state.lastFailure ?? HELD, claim) : DROPPED
+        return { claim, outcome, attempt: claim.state.attempts, later: null }
+      })
+      return settle(job, decisions, null)
+    },
   }
 }
+
+/** RFC 3463 knows no better status: neither the address, the host nor the content is at fault. */
+const DROPPED = ownFailure(
+  'failed',
+  'recipient',
+  '5.0.0',
+  'operator',
+  'An operator of this gateway ended the delivery.',
+)
+
+/** Stands for the last failure of a delivery that was held before its first attempt. */
+const HELD = ownFailure('deferred', 'recipient', '4.0.0', 'operator', 'An operator of this gateway held it.')
 
 function settlementOf(
   deps: ResultsDeps,

@@ -40,7 +40,7 @@ export function createSettler(
           const claim = group[position]?.claim
           if (result !== 'fenced' || claim === undefined) continue
           const forwardPath = claim.recipient.forwardPath.text
-          log.event('delivery.fenced', { message: claim.message.id, forwardPath })
+          log.event('delivery.fenced', { message: claim.message.id, forwardPath, stage: 'result' })
         }
         onStored(group)
         return

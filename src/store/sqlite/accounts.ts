@@ -2,7 +2,7 @@
 import type { Customer } from '../../accounts/account.ts'
 import type { AccountStore } from '../../accounts/store.ts'
 import { Fault } from '../../runtime/fault.ts'
-import { decodeList, isDomain } from './record.ts'
+import { decodeList, isDomain } from '../record.ts'
 import type { CustomerRow, Executor } from './writer/protocol.ts'
 
 /** Throws when the row is damaged: a licence that cannot be read allows nothing. */

@@ -2,10 +2,13 @@
 // journal, a look at the queue. No lock, no incarnation: it can claim nothing and takes nothing over.
 import type { AccountStore } from '../../accounts/store.ts'
 import type { JournalStore } from '../../journal/store.ts'
+import { clearVault } from '../../queue/clear-vault.ts'
+import type { MasterKeyControl, QueueControl } from '../../queue/store.ts'
+import type { Vault } from '../../queue/vault.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { Fault } from '../../runtime/fault.ts'
 import { createAccounts } from './accounts.ts'
-import { createQueueInspection, type QueueInspection } from './inspection.ts'
+import { createQueueControl } from './control.ts'
 import { createJournal } from './journal.ts'
 import { openDatabases } from './writer/database.ts'
 import { createGroupCommit } from './writer/group-commit.ts'
@@ -14,7 +17,7 @@ import type { Executor } from './writer/protocol.ts'
 
 export interface SqliteAdmin {
   readonly accounts: AccountStore
-  readonly queue: QueueInspection
+  readonly queue: QueueControl & MasterKeyControl
   readonly journal: JournalStore
   close(): void
 }
@@ -23,9 +26,14 @@ const CACHE_OCTETS = 8 * 1024 * 1024
 
 /**
  * Opens the databases in this process, creating and migrating them when needed. Synchronous underneath:
- * made for a command that does one thing. Throws a `Fault` when they cannot be used.
+ * made for a command that does one thing. Without the
+ * vault's keys a list shows no addresses of encrypted mail. Throws a `Fault` when they cannot be used.
  */
-export function openSqliteAdmin(dataDirectory: string, clock: Clock = systemClock): SqliteAdmin {
+export function openSqliteAdmin(
+  dataDirectory: string,
+  clock: Clock = systemClock,
+  vault: Vault = clearVault,
+): SqliteAdmin {
   const databases = openDatabases(dataDirectory, CACHE_OCTETS)
   const group = createGroupCommit({
     queue: databases.queue,
@@ -47,7 +55,8 @@ export function openSqliteAdmin(dataDirectory: string, clock: Clock = systemCloc
   }
   return {
     accounts: createAccounts(executor),
-    queue: createQueueInspection(executor, clock),
+    // A gateway that runs looks for due work every two seconds.
+    queue: createQueueControl({ executor, clock, vault, onDue: () => {} }),
     journal: createJournal(executor),
     close: () => databases.close(),
   }

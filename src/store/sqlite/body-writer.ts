@@ -1,12 +1,14 @@
 // Receives one body. Small ones stay in memory until `enqueue` takes them into the database; from
 // INLINE_OCTETS_MAX on the octets stream into a file of their own, which is on stable storage (file and
-// folder) when `finish` resolves. The row that names the file is written after it, never before.
+// folder) when `finish` resolves. The row that names the file is written after it, never before. What goes to the
+// file is sealed on its way; what stays in memory is clear.
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { StoredBody } from '../../queue/message.ts'
 import type { BodyWriter } from '../../queue/store.ts'
+import type { BodyPipe, MessageKey, Vault } from '../../queue/vault.ts'
 import { Fault } from '../../runtime/fault.ts'
-import type { BodyMemory } from './body-memory.ts'
+import type { BodyMemory } from '../body-memory.ts'
 import { bodyPath, INLINE_OCTETS_MAX, spoolPath } from './layout.ts'
 
 /** Octets on the way to the file beyond which the sender must wait. */
@@ -17,8 +19,9 @@ const WRITEV_MAX = 256
 export interface BodyWriterDeps {
   readonly dataDirectory: string
   readonly memory: BodyMemory
-  /** Ids with a file that no row names yet: the sweep leaves them alone. `enqueue` takes them out. */
-  readonly open: Set<string>
+  readonly vault: Vault
+  /** Keys of bodies with a file that no row names yet: the sweep leaves them alone. `enqueue` takes them out. */
+  readonly open: Map<string, MessageKey>
   /** Tells of a file fault and makes the `Fault` for the caller. */
   readonly fileFault: (error: unknown) => Fault
 }
@@ -113,6 +116,7 @@ class BodyFile {
   readonly #deps: BodyWriterDeps
   readonly #id: string
   readonly #path: string
+  readonly #seal: BodyPipe
   #pending: Uint8Array[] = []
   #pendingOctets = 0
   #running: Promise<void> | null = null
@@ -125,15 +129,23 @@ class BodyFile {
     this.#deps = deps
     this.#id = messageId
     this.#path = bodyPath(deps.dataDirectory, messageId)
-    deps.open.add(messageId)
+    const key = deps.vault.createKey(messageId)
+    this.#seal = key.sealBody()
+    deps.open.set(messageId, key)
   }
 
   write(slab: Uint8Array): Promise<void> | null {
     if (this.#fault !== null || this.#discarded) return null
-    this.#pending.push(slab)
-    this.#pendingOctets += slab.length
-    this.#running ??= this.#drain()
+    this.#append(this.#seal.write(slab))
     return this.#pendingOctets > PENDING_OCTETS_MAX ? this.#running : null
+  }
+
+  #append(sealed: readonly Uint8Array[]): void {
+    for (const part of sealed) {
+      this.#pending.push(part)
+      this.#pendingOctets += part.length
+    }
+    if (this.#pending.length > 0) this.#running ??= this.#drain()
   }
 
   /** Writes until nothing is pending. Never rejects: the fault is kept for `finish`. */
@@ -168,6 +180,7 @@ class BodyFile {
 
   async finish(): Promise<void> {
     try {
+      if (this.#fault === null) this.#append(this.#seal.end())
       while (this.#running !== null) await this.#running
       if (this.#fault !== null) throw this.#fault
       await Promise.all([this.#handle?.datasync(), this.#created])

@@ -2,13 +2,13 @@
 // acknowledged in vain. Looks every few seconds in the background, never per message. Keeps the ballast: a
 // file of real blocks that the writer thread unlinks when SQLite meets a full disk, because SQLite needs
 // space even to delete (store.md). Writing it anew is the proof that there is space again.
-import { open, rm, stat, statfs } from 'node:fs/promises'
+import { mkdir, open, rm, stat, statfs } from 'node:fs/promises'
 import type { Log } from '../../observability/log.ts'
 import type { StoreHealth } from '../../queue/store.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import { faultText } from '../../runtime/fault.ts'
 import type { Random } from '../../runtime/random.ts'
-import { ballastPath } from './layout.ts'
+import { ballastPath, probePath, spoolPath } from './layout.ts'
 
 const CHECK_EVERY_MS = 3000
 /** A request that waits longer than this means that the disk hangs: promise nothing more for now. */
@@ -41,6 +41,8 @@ export interface DiskGuard {
   health(): StoreHealth
   /** SQLite or a body file met a full disk. */
   noteFull(): void
+  /** A body file could not be made although there is space: too many open files, or a read-only file system. */
+  noteUnwritable(): void
   /** Nothing can be trusted until a restart. */
   noteBroken(): void
   stop(): Promise<void>
@@ -53,13 +55,15 @@ export function createDiskGuard(deps: DiskGuardDeps, settings: DiskGuardSettings
   /** How often the disk was full: what happens during a look is for the next look to clear. */
   let timesFull = 0
   let broken = false
+  let unwritable = false
   let timer: Timer | null = null
   let looking: Promise<void> | null = null
   let closing = false
 
   const decide = (low: boolean): void => {
     const stalled = deps.waitingMs() > STALLED_MS
-    const next = broken || stalled ? 'database-away' : full ? 'disk-full' : low ? 'disk-low' : null
+    const trouble = full ? 'disk-full' : low ? 'disk-low' : unwritable ? 'spool-unwritable' : null
+    const next = broken || stalled ? 'database-away' : trouble
     if (next === reason) return
     if (next !== null) log.event('queue.not-accepting', { reason: next })
     else if (reason !== 'starting') log.event('queue.accepting', {})
@@ -68,6 +72,7 @@ export function createDiskGuard(deps: DiskGuardDeps, settings: DiskGuardSettings
 
   const look = async (): Promise<void> => {
     const timesFullBefore = timesFull
+    if (unwritable) unwritable = !(await isWritable(settings.dataDirectory))
     decide((await freeOctets(settings.dataDirectory)) < settings.diskReserve)
     if (full && !broken) await deps.makeRoom().catch(() => {}) // no room to make any: next time
     const free = await freeOctets(settings.dataDirectory)
@@ -107,6 +112,10 @@ export function createDiskGuard(deps: DiskGuardDeps, settings: DiskGuardSettings
       timesFull++
       decide(false)
     },
+    noteUnwritable() {
+      unwritable = true
+      decide(false)
+    },
     noteBroken() {
       broken = true
       decide(false)
@@ -116,6 +125,19 @@ export function createDiskGuard(deps: DiskGuardDeps, settings: DiskGuardSettings
       timer?.cancel()
       await looking
     },
+  }
+}
+
+/** Can a file be made where bodies lie? Any trouble means no; what it is was said when a body met it. */
+async function isWritable(dataDirectory: string): Promise<boolean> {
+  try {
+    await mkdir(spoolPath(dataDirectory), { recursive: true, mode: 0o700 })
+    const handle = await open(probePath(dataDirectory), 'w', 0o600)
+    await handle.close()
+    await rm(probePath(dataDirectory))
+    return true
+  } catch {
+    return false
   }
 }
 

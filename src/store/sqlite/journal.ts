@@ -1,6 +1,6 @@
 // The event log as a port over the executor.
 import type { JournalStore } from '../../journal/store.ts'
-import { decodeEntry, encodeEntry } from './record.ts'
+import { decodeEntry, encodeEntry } from '../record.ts'
 import type { Executor } from './writer/protocol.ts'
 
 /** Entries of one message that are read at most: far more than 120 h of attempts make. */

@@ -13,6 +13,8 @@ export const lockPath = (dataDirectory: string): string => join(dataDirectory, '
 /** Space kept for the moment when the disk is full: SQLite needs some even to delete (store.md). */
 export const ballastPath = (dataDirectory: string): string => join(dataDirectory, 'ballast')
 export const spoolPath = (dataDirectory: string): string => join(dataDirectory, 'spool')
+/** Made and removed to see whether files can be made. */
+export const probePath = (dataDirectory: string): string => join(spoolPath(dataDirectory), 'probe')
 
 /** Folder of a body file: the last two characters of its id, which are random. */
 export const bodyFolder = (messageId: string): string => {

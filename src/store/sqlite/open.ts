@@ -4,12 +4,13 @@ import type { AccountStore } from '../../accounts/store.ts'
 import type { JournalStore } from '../../journal/store.ts'
 import type { Log } from '../../observability/log.ts'
 import type { QueueSettings } from '../../queue/settings.ts'
-import type { QueueStore } from '../../queue/store.ts'
+import type { MasterKeyControl, QueueStore } from '../../queue/store.ts'
+import type { MessageKey, Vault } from '../../queue/vault.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { Fault, faultText } from '../../runtime/fault.ts'
 import type { Random } from '../../runtime/random.ts'
+import { createBodyMemory } from '../body-memory.ts'
 import { createAccounts } from './accounts.ts'
-import { createBodyMemory } from './body-memory.ts'
 import { createDiskGuard } from './disk-guard.ts'
 import { createJournal } from './journal.ts'
 import { createQueue } from './queue.ts'
@@ -20,6 +21,8 @@ export interface SqliteStoreDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Encryption at rest; `clearVault` for none. */
+  readonly vault: Vault
   /** An I/O error: nothing can be trusted until a restart, which recovers. Called at most once. */
   readonly onFatal?: (fault: Fault) => void
 }
@@ -32,7 +35,7 @@ export interface SqliteStoreSettings extends QueueSettings {
 
 export interface SqliteStore {
   /** `queue.start()` begins a new incarnation; journal and accounts work without it. */
-  readonly queue: QueueStore
+  readonly queue: QueueStore & MasterKeyControl
   readonly journal: JournalStore
   readonly accounts: AccountStore
   /** The same as `queue.stop()`; a second call waits for the first. */
@@ -87,11 +90,12 @@ export async function openSqliteStore(
       guard.noteFull()
       return new Fault('store-full', 'a body could not be written: no space', { cause: error })
     }
-    if (code === 'EIO' || code === 'EROFS') fail(`a body could not be written: ${faultText(error)}`)
-    return new Fault('store-unavailable', 'a body could not be written', { cause: error })
+    if (code === 'EIO') fail(`a body could not be written: ${faultText(error)}`)
+    else guard.noteUnwritable()
+    return new Fault('store-unavailable', `a body could not be written: ${code}`, { cause: error })
   }
 
-  const open = new Set<string>()
+  const open = new Map<string, MessageKey>()
   const memory = createBodyMemory(settings.memoryBudget)
   const spool = createSpool({ dataDirectory, executor: thread, open })
   let stopped: Promise<void> | null = null
@@ -103,12 +107,14 @@ export async function openSqliteStore(
     dataDirectory,
     clock,
     log,
+    vault: deps.vault,
     executor: thread,
     spool,
     memory,
     guard,
     open,
     fileFault,
+    mayStillSend: () => thread.isHeld(),
     stop,
   })
   return { queue, journal: createJournal(thread), accounts: createAccounts(thread), stop }

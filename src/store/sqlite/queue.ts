@@ -1,45 +1,38 @@
 // The queue of one machine: the port `QueueStore` over the writer thread and the spool folder. The order that
-// keeps the promise: body on stable storage, then the row that names it; row removed, then the file.
+// keeps the promise: body on stable storage, then the row that names it; row removed, then the file. Everything
+// is sealed before it leaves for writer or file, and opened behind them: neither ever holds a key.
+import type { JournalEntry } from '../../journal/entry.ts'
 import type { Log } from '../../observability/log.ts'
-import type { Claim, NewMessage, StoredBody } from '../../queue/message.ts'
-import type { QueueStore, Settlement } from '../../queue/store.ts'
+import type { Claim, MessageMeta, NewMessage, StoredBody } from '../../queue/message.ts'
+import type { MasterKeyControl, QueueStore, Settlement } from '../../queue/store.ts'
+import type { MessageKey, Vault } from '../../queue/vault.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { Fault } from '../../runtime/fault.ts'
-import type { BodyMemory } from './body-memory.ts'
+import type { BodyMemory } from '../body-memory.ts'
+import { encodeEntry, encodeMessage, encodeState, FRESH_STATE } from '../record.ts'
 import { createBodyWriter } from './body-writer.ts'
+import { createClaims } from './claims.ts'
+import { createQueueControl } from './control.ts'
 import type { DiskGuard } from './disk-guard.ts'
-import { createQueueInspection } from './inspection.ts'
-import {
-  decodeMessage,
-  decodeRecipient,
-  decodeState,
-  encodeEntry,
-  encodeMessage,
-  encodeState,
-  FRESH_STATE,
-} from './record.ts'
+import { type Packed, packMessage } from './packing.ts'
 import type { Spool } from './spool.ts'
-import type { ClaimedDelivery, ClaimedMessage, ClaimKey, Executor, SettleRow } from './writer/protocol.ts'
-
-/** A body file that no message names is an orphan from this age on. */
-const ORPHAN_AGE_MS = 3_600_000
-const EXPIRE_ROWS = 1000
-/** 8 MB at a time, in the writer thread. */
-const COMPACT_PAGES = 500
-/** Free pages that are left for the next burst (64 MB). */
-const FREE_PAGES_KEPT = 4096
+import { createSweep } from './upkeep.ts'
+import type { ClaimKey, Executor, MessageRow, SettleRow } from './writer/protocol.ts'
 
 export interface QueueDeps {
   readonly dataDirectory: string
   readonly clock: Clock
   readonly log: Log
+  readonly vault: Vault
   readonly executor: Executor
   readonly spool: Spool
   readonly memory: BodyMemory
   readonly guard: DiskGuard
-  /** Ids with a file that no row names yet; shared with the spool. */
-  readonly open: Set<string>
+  /** Keys of bodies with a file that no row names yet, by message; shared with the spool. */
+  readonly open: Map<string, MessageKey>
   readonly fileFault: (error: unknown) => Fault
+  /** True while the lock on the data directory is held and results can be recorded. */
+  readonly mayStillSend: () => boolean
   readonly stop: () => Promise<void>
 }
 
@@ -49,8 +42,15 @@ const keyOf = ({ message, index, token }: Claim): ClaimKey => ({
   token,
 })
 
-export function createQueue(deps: QueueDeps): QueueStore {
-  const { clock, log, executor, spool, memory, guard, open } = deps
+export function createQueue(deps: QueueDeps): QueueStore & MasterKeyControl {
+  const { clock, log, vault, executor, spool, memory, guard, open } = deps
+  const claims = createClaims(deps)
+  /** Messages whose body turned out to be damaged while somebody held a claim on them. */
+  const damagedBodies = new WeakSet<MessageMeta>()
+  const wakes: (() => void)[] = []
+  const onDue = (): void => {
+    for (const wake of wakes) wake()
+  }
 
   /** After the row is written, or was refused: a file that surely has no row goes away. */
   const fileDone = (messages: readonly NewMessage[], remove: boolean): void => {
@@ -68,76 +68,102 @@ export function createQueue(deps: QueueDeps): QueueStore {
     return body
   }
 
+  /** A body in a file was sealed with its key when it was written; for any other the key is made now. */
+  const sealed = (message: NewMessage): { key: MessageKey; packed: Packed<MessageRow> } => {
+    const { id } = message.meta
+    const key = message.body.location === 'inline' ? vault.createKey(id) : open.get(id)
+    if (key === undefined)
+      throw new Fault('internal', 'a message was enqueued twice, or its body is not ours')
+    return { key, packed: packMessage(encodeMessage(message, key)) }
+  }
+
   const damaged = (message: string | null, reason: string): void =>
     log.event('queue.damaged', { message, reason })
 
-  /** Claims of one message; what cannot be read is held, and everything else goes on. */
-  const claimsOf = async (
-    found: ClaimedMessage,
-    deliveries: readonly ClaimedDelivery[],
-  ): Promise<Claim[]> => {
-    const message = decodeMessage(found.id, found.meta, found.header)
-    const body: StoredBody = { sizeBytes: found.bodyBytes, inMemory: null, location: found.location }
-    const claims: Claim[] = []
-    for (const { messageId, position, token, ...stored } of deliveries) {
-      const recipient = decodeRecipient(stored.recipient)
-      const state = decodeState(stored.state)
-      if (message !== null && recipient !== null && state !== null) {
-        claims.push({ message, body, index: position, recipient, state, token })
-        continue
-      }
-      const reason = message === null ? 'message unreadable' : 'delivery unreadable'
-      await executor.request('hold', { claim: { messageId, position, token }, reason })
-      damaged(messageId, reason)
+  const laterOf = (settlement: Settlement & { kind: 'later' }, state: Uint8Array | null) => {
+    const { claim, nextAttemptAt } = settlement
+    const isDamaged = damagedBodies.has(claim.message)
+    return {
+      nextAt: isDamaged ? claim.message.expiresAt : nextAttemptAt,
+      attempts: settlement.state.attempts,
+      cause: settlement.state.lastFailure?.cause ?? null,
+      held: isDamaged ? 'damaged' : null,
+      stateBytes: state?.length ?? 0,
     }
-    return claims
   }
 
-  const settleRow = (settlement: Settlement): { row: SettleRow; octets: Uint8Array[] } => {
-    const notices = settlement.notices.map(encodeMessage)
-    const row: SettleRow = {
-      ...keyOf(settlement.claim),
-      events: settlement.entries.map(encodeEntry),
-      notices: notices.map(({ row: notice }) => notice),
-      later:
-        settlement.kind === 'done'
-          ? null
-          : {
-              nextAt: settlement.nextAttemptAt,
-              attempts: settlement.state.attempts,
-              state: encodeState(settlement.state),
-            },
+  const settleRow = (settlement: Settlement, key: MessageKey | null): Packed<SettleRow> => {
+    const { claim, entries } = settlement
+    const notices = settlement.notices.map((notice) => sealed(notice).packed)
+    const isLater = settlement.kind === 'later'
+    const state = isLater && key !== null ? encodeState(key, claim.index, settlement.state) : null
+    const isPutAside = isLater && damagedBodies.has(claim.message)
+    return {
+      row: {
+        ...keyOf(claim),
+        events: [...entries, ...(isPutAside ? [heldEntry(claim, clock.now())] : [])].map(encodeEntry),
+        notices: notices.map(({ row }) => row),
+        later: isLater ? laterOf(settlement, state) : null,
+      },
+      octets: [...(state === null ? [] : [state]), ...notices.flatMap(({ octets }) => octets)],
     }
-    return { row, octets: notices.flatMap(({ octets }) => octets) }
   }
 
-  async function* readBody(messageId: string, body: StoredBody): AsyncGenerator<Uint8Array> {
+  const keysFor = async (settlements: readonly Settlement[]): Promise<(MessageKey | null)[]> =>
+    settlements.some(({ kind }) => kind === 'later')
+      ? claims.keysOf(settlements.map(({ claim }) => claim.message))
+      : settlements.map(() => null)
+
+  async function* readBody(message: MessageMeta, body: StoredBody): AsyncGenerator<Uint8Array> {
     if (body.inMemory !== null) {
       yield* body.inMemory
       return
     }
     try {
-      if (body.location === 'inline') yield await readInline(messageId, body.sizeBytes)
-      else yield* spool.read(messageId, body.sizeBytes)
+      yield* readStored(message.id, body.sizeBytes)
     } catch (error) {
-      if (error instanceof Fault && error.code === 'spool-unreadable') damaged(messageId, error.message)
+      if (error instanceof Fault && error.code === 'spool-unreadable') {
+        damagedBodies.add(message)
+        damaged(message.id, error.message)
+      }
       throw error
     }
   }
 
-  const readInline = async (messageId: string, sizeBytes: number): Promise<Uint8Array> => {
-    const octets = await executor.request('body', { messageId })
-    if (octets?.length === sizeBytes) return octets
-    throw new Fault('spool-unreadable', `a body has ${octets?.length ?? 'no'} octets instead of ${sizeBytes}`)
+  async function* readStored(messageId: string, sizeBytes: number): AsyncGenerator<Uint8Array> {
+    const found = await executor.request('body', { messageId })
+    if (found === null) throw new Fault('spool-unreadable', 'the message is gone')
+    const { masterKey, wrappedKey } = found.key
+    const pipe = vault.openKey(messageId, masterKey, wrappedKey).openBody()
+    const stored = found.octets === null ? spool.read(messageId) : [found.octets]
+    let seen = 0
+    for await (const chunk of stored) {
+      for (const plain of pipe.write(chunk)) {
+        seen += plain.length
+        yield plain
+      }
+    }
+    for (const plain of pipe.end()) {
+      seen += plain.length
+      yield plain
+    }
+    if (seen !== sizeBytes) {
+      throw new Fault('spool-unreadable', `a body has ${seen} octets instead of ${sizeBytes}`)
+    }
   }
 
   return {
-    ...createQueueInspection(executor, clock),
+    ...createQueueControl({ ...deps, onDue }),
 
     async start() {
       const { recovered } = await executor.request('begin', { now: clock.now() })
       const orphans = await spool.sweep(Number.POSITIVE_INFINITY, () => false)
       if (recovered + orphans > 0) log.event('queue.recovered', { deliveries: recovered, orphans })
+      for (const { id, messages } of await executor.request('keyUsage', null)) {
+        if (id !== '' && !vault.masterKeyIds.includes(id)) {
+          log.event('queue.master-key-missing', { masterKey: id, messages })
+        }
+      }
       await guard.start()
     },
 
@@ -146,7 +172,8 @@ export function createQueue(deps: QueueDeps): QueueStore {
     beginBody: (messageId) => createBodyWriter(deps, messageId),
 
     async enqueue(message, entries, { lease }) {
-      const { row, octets } = encodeMessage(message)
+      const { key, packed } = sealed(message)
+      const { row, octets } = packed
       const takes = { message: row, lease, dueAt: clock.now(), events: entries.map(encodeEntry) }
       if (!lease) memory.drop(row.id)
       const body = lease ? lendBody(message) : null
@@ -160,6 +187,7 @@ export function createQueue(deps: QueueDeps): QueueStore {
       }
       fileDone([message], false)
       if (body === null) return []
+      claims.keep(message.meta, key)
       return message.recipients.map((recipient, index) => ({
         message: message.meta,
         body,
@@ -167,34 +195,30 @@ export function createQueue(deps: QueueDeps): QueueStore {
         recipient,
         state: FRESH_STATE,
         token: 1,
+        route: null,
+        order: 'deliver',
       }))
     },
 
     async claim(limit, skipDomains) {
-      const takes = { now: clock.now(), limit, skipDomains: [...skipDomains] }
+      const takes = { now: clock.now(), limit, skip: [...skipDomains] }
       const { messages, deliveries, orphaned } = await executor.request('claim', takes)
       if (orphaned > 0) damaged(null, `${orphaned} deliveries without their message`)
-      const byId = new Map(messages.map((message) => [message.id, message]))
-      const grouped = Map.groupBy(deliveries, ({ messageId }) => messageId)
-      const claims: Claim[] = []
-      for (const [messageId, ofMessage] of grouped) {
-        const found = byId.get(messageId)
-        if (found) claims.push(...(await claimsOf(found, ofMessage)))
-      }
-      return claims
+      return claims.fromRows(messages, deliveries)
     },
 
-    readBody: (message, body) => readBody(message.id, body),
+    readBody,
 
     async settle(settlements) {
       if (settlements.length === 0) return []
-      const encoded = settlements.map(settleRow)
-      const takes = { now: clock.now(), rows: encoded.map(({ row }) => row) }
+      const keys = await keysFor(settlements)
+      const packed = settlements.map((settlement, index) => settleRow(settlement, keys[index] ?? null))
+      const takes = { now: clock.now(), rows: packed.map(({ row }) => row) }
       const notices = settlements.flatMap((settlement) => settlement.notices)
       const { results, emptied } = await executor.request(
         'settle',
         takes,
-        encoded.flatMap(({ octets }) => octets),
+        packed.flatMap(({ octets }) => octets),
       )
       fileDone(notices, false)
       for (const { claim } of settlements) memory.give(claim.message.id)
@@ -207,27 +231,31 @@ export function createQueue(deps: QueueDeps): QueueStore {
       return results
     },
 
-    async release(claims) {
-      if (claims.length === 0) return
-      await executor.request('release', { now: clock.now(), claims: claims.map(keyOf) })
-      for (const { message } of claims) memory.give(message.id)
+    async release(given) {
+      if (given.length === 0) return
+      await executor.request('release', { now: clock.now(), claims: given.map(keyOf) })
+      for (const { message } of given) memory.give(message.id)
     },
 
     nextDue: () => executor.request('nextDue', null),
 
-    async sweep(budgetMs, { journalMs }) {
-      const end = clock.monotonic() + budgetMs
-      const expired = (): boolean => clock.monotonic() >= end
-      const before = clock.now() - journalMs
-      let journalEntries = 0
-      for (let removed = EXPIRE_ROWS; removed === EXPIRE_ROWS && !expired(); journalEntries += removed) {
-        removed = await executor.request('expire', { before, limit: EXPIRE_ROWS })
-      }
-      const orphans = expired() ? 0 : await spool.sweep(clock.now() - ORPHAN_AGE_MS, expired)
-      await executor.request('compact', { pages: COMPACT_PAGES, keep: FREE_PAGES_KEPT })
-      return { journalEntries, orphans }
-    },
+    mayStillSend: deps.mayStillSend,
+
+    onDue: (wake) => void wakes.push(wake),
+
+    sweep: createSweep({ ...deps, onDue }),
 
     stop: deps.stop,
   }
 }
+
+/** @param at epoch ms */
+const heldEntry = ({ message, recipient }: Claim, at: number): JournalEntry => ({
+  at,
+  kind: 'held',
+  messageId: message.id,
+  customer: message.customer,
+  reversePath: message.envelope.reversePath?.text ?? '',
+  forwardPath: recipient.forwardPath.text,
+  facts: { cause: 'damaged', detail: 'body unreadable' },
+})

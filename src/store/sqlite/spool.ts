@@ -10,8 +10,8 @@ import { bodyPath, spoolPath } from './layout.ts'
 import type { Executor } from './writer/protocol.ts'
 
 export interface Spool {
-  /** The octets of a body in order. Throws `spool-unreadable` when the file is gone or not `sizeBytes` long. */
-  read(messageId: string, sizeBytes: number): AsyncIterable<Uint8Array>
+  /** The octets of a file in order, as they are stored. Throws `spool-unreadable` when it cannot be read. */
+  read(messageId: string): AsyncIterable<Uint8Array>
   /** Unlinks; a file that stays is an orphan for the sweep. Never rejects. */
   remove(messageIds: readonly string[]): Promise<void>
   /**
@@ -28,7 +28,7 @@ export interface SpoolDeps {
   readonly dataDirectory: string
   readonly executor: Executor
   /** Ids with a file that no row names yet. */
-  readonly open: ReadonlySet<string>
+  readonly open: { has(messageId: string): boolean }
 }
 
 export function createSpool({ dataDirectory, executor, open }: SpoolDeps): Spool {
@@ -55,10 +55,10 @@ export function createSpool({ dataDirectory, executor, open }: SpoolDeps): Spool
   }
 
   return {
-    read: (messageId, sizeBytes) => readFile(bodyPath(dataDirectory, messageId), sizeBytes),
+    read: (messageId) => readFile(bodyPath(dataDirectory, messageId)),
     remove,
     async sweep(before, expired) {
-      const folders = (await namesIn(root)).sort()
+      const folders = (await namesIn(root)).filter((name) => name.length === 2).sort()
       const ordered = [
         ...folders.filter((name) => name > reached),
         ...folders.filter((name) => name <= reached),
@@ -83,17 +83,10 @@ async function namesIn(path: string): Promise<string[]> {
   }
 }
 
-async function* readFile(path: string, sizeBytes: number): AsyncGenerator<Uint8Array> {
-  let seen = 0
+async function* readFile(path: string): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: READ_OCTETS })) {
-      seen += chunk.length
-      yield chunk
-    }
+    yield* createReadStream(path, { highWaterMark: READ_OCTETS })
   } catch (error) {
     throw new Fault('spool-unreadable', 'a body cannot be read', { cause: error })
-  }
-  if (seen !== sizeBytes) {
-    throw new Fault('spool-unreadable', `a body has ${seen} octets instead of ${sizeBytes}`)
   }
 }

@@ -31,6 +31,8 @@ interface Waiting {
 export interface WriterThread extends Executor {
   /** How long the oldest request has been waiting, in ms of `monotonic`; 0 when none waits. */
   waitingMs(monotonic: number): number
+  /** True while the thread holds the lock on the data directory and takes requests. */
+  isHeld(): boolean
   /** Finishes what was asked for, closes the databases and ends the thread. */
   stop(): Promise<void>
 }
@@ -165,6 +167,10 @@ class WriterLink implements WriterThread {
   waitingMs(monotonic: number): number {
     const oldest = this.#waiting.values().next()
     return oldest.done ? 0 : monotonic - oldest.value.since
+  }
+
+  isHeld(): boolean {
+    return this.#opened && this.#closed === null
   }
 
   async stop(): Promise<void> {

@@ -25,6 +25,9 @@ export function octets(row: Row, column: string): Uint8Array {
 export const textOrNull = (row: Row, column: string): string | null =>
   row[column] === null ? null : text(row, column)
 
+export const octetsOrNull = (row: Row, column: string): Uint8Array | null =>
+  row[column] === null ? null : octets(row, column)
+
 /** The body's place as written by this version. */
 export const location = (row: Row): 'inline' | 'file' =>
   text(row, 'location') === 'file' ? 'file' : 'inline'

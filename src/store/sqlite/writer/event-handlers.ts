@@ -1,8 +1,8 @@
 // The event log in queue.db: written together with what it tells about, read by message or by time.
 import type { DatabaseSync } from 'node:sqlite'
+import type { EventRow } from '../../record.ts'
 import { integer, type Row, text, textOrNull } from './columns.ts'
 import type { Handlers } from './handlers.ts'
-import type { EventRow } from './protocol.ts'
 
 const COLUMNS = 'at, kind, message_id, customer, reverse_path, forward_path, facts'
 

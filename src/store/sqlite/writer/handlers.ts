@@ -1,8 +1,10 @@
 // All operations on the two databases, by name: what the writer thread and the command line run.
 
 import { accountHandlers } from './account-handlers.ts'
+import { controlHandlers } from './control-handlers.ts'
 import type { Databases } from './database.ts'
 import { eventHandlers } from './event-handlers.ts'
+import { keyHandlers } from './key-handlers.ts'
 import { listingHandlers } from './listing-handlers.ts'
 import type { Operation, Operations, Route } from './protocol.ts'
 import { queueHandlers } from './queue-handlers.ts'
@@ -22,7 +24,9 @@ export const ROUTES: Readonly<Record<Operation, Route>> = {
   settle: 'write',
   release: 'write',
   hold: 'write',
-  retry: 'write',
+  change: 'write',
+  expireHeld: 'write',
+  rewrap: 'write',
   append: 'write',
   expire: 'write',
   compact: 'read',
@@ -30,6 +34,9 @@ export const ROUTES: Readonly<Record<Operation, Route>> = {
   recovered: 'read',
   body: 'read',
   known: 'read',
+  keys: 'read',
+  keyUsage: 'read',
+  wrappedBy: 'read',
   nextDue: 'read',
   counts: 'read',
   position: 'read',
@@ -51,6 +58,8 @@ export function createHandlers(databases: Databases, onRecovered: () => void): H
   return {
     ...events.handlers,
     ...queueHandlers(databases.queue, events.insert),
+    ...controlHandlers(databases.queue),
+    ...keyHandlers(databases.queue),
     ...listingHandlers(databases.queue),
     ...accountHandlers(databases.config),
     recovered: () => {

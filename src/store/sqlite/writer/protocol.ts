@@ -2,39 +2,18 @@
 // and all octets of a packet in one transferred buffer (one copy, no clone per field). The command line runs
 // the same operations in its own process, see admin.ts.
 import type { FaultCode } from '../../../runtime/fault.ts'
+import type { EventRow, MessageRecord } from '../../record.ts'
 
-/** A delivery as it is first written. `recipient` is JSON. */
-export interface DeliveryRow {
-  readonly domain: string
-  readonly forwardPath: string
-  readonly recipient: string
-}
-
-/** A message as it is written. Its octets stand in the packet: header first, then the inline body. */
-export interface MessageRow {
-  readonly id: string
-  readonly customer: string | null
-  readonly reversePath: string
-  readonly sizeBytes: number
-  readonly acceptedAt: number
-  readonly expiresAt: number
-  readonly location: 'inline' | 'file'
-  readonly bodyBytes: number
-  /** JSON of the meta data without the header. */
-  readonly meta: string
-  readonly headerBytes: number
-  readonly deliveries: readonly DeliveryRow[]
-}
-
-/** A journal entry; `facts` is JSON. */
-export interface EventRow {
-  readonly at: number
-  readonly kind: string
-  readonly messageId: string
-  readonly customer: string | null
-  readonly reversePath: string
-  readonly forwardPath: string | null
-  readonly facts: string
+/**
+ * A message as it is written. What is sealed stands in the packet, in this order: wrapped key, envelope, the
+ * recipients, the inline body.
+ */
+export type MessageRow = Omit<MessageRecord, 'wrappedKey' | 'envelope' | 'deliveries' | 'body'> & {
+  readonly wrappedKeyBytes: number
+  readonly envelopeBytes: number
+  readonly deliveries: readonly { readonly domain: string; readonly recipientBytes: number }[]
+  /** Octets of the sealed inline body; 0 when it lies in a file. */
+  readonly storedBytes: number
 }
 
 /** Identity of a delivery and the token of the claim on it. */
@@ -44,48 +23,95 @@ export interface ClaimKey {
   readonly token: number
 }
 
+/** Its octets: the sealed state, then the notices. */
 export interface SettleRow extends ClaimKey {
   readonly events: readonly EventRow[]
   readonly notices: readonly MessageRow[]
   /** `null`: done, the delivery goes away. */
-  readonly later: { readonly nextAt: number; readonly attempts: number; readonly state: string } | null
+  readonly later: {
+    readonly nextAt: number
+    readonly attempts: number
+    /** Cause of the last failure. */
+    readonly cause: string | null
+    /** Why it is put aside, `null` when it is not. */
+    readonly held: string | null
+    /** 0: the state is left as it is. */
+    readonly stateBytes: number
+  } | null
 }
 
-export interface ClaimedMessage {
+/** A message's key as it is stored. */
+export interface StoredKey {
   readonly id: string
-  readonly location: 'inline' | 'file'
-  readonly bodyBytes: number
-  readonly meta: string
-  readonly header: Uint8Array
+  readonly masterKey: string
+  readonly wrappedKey: Uint8Array
 }
 
-export interface ClaimedDelivery extends ClaimKey {
-  readonly recipient: string
-  readonly state: string | null
-}
-
-export interface ListedRow {
-  readonly seq: number
-  readonly messageId: string
-  readonly position: number
+/** A message as it is read. */
+export interface StoredMessage extends StoredKey {
   readonly customer: string | null
-  readonly reversePath: string
-  readonly forwardPath: string
-  readonly domain: string
   readonly sizeBytes: number
   readonly acceptedAt: number
   readonly expiresAt: number
-  readonly attempts: number
-  readonly nextAt: number
-  readonly status: 'waiting' | 'active' | 'held'
-  readonly state: string | null
+  readonly location: 'inline' | 'file'
+  readonly bodyBytes: number
+  readonly envelope: Uint8Array
 }
 
-/** Where a listing goes on: the last row that was looked at. */
-export interface ListCursor {
+export interface ClaimedDelivery extends ClaimKey {
+  readonly domain: string
+  readonly recipient: Uint8Array
+  readonly state: Uint8Array | null
+  readonly route: string | null
+  readonly order: 'deliver' | 'drop' | 'drop-silently'
+}
+
+export interface ListedRow {
+  readonly messageId: string
+  readonly position: number
+  readonly domain: string
+  readonly recipient: Uint8Array
+  readonly state: Uint8Array | null
+  readonly attempts: number
+  readonly nextAt: number
+  readonly status: DeliveryStatus
+}
+
+export type DeliveryStatus = 'waiting' | 'active' | 'held'
+
+/** Where a walk goes on: the last row that was looked at. */
+export interface Cursor {
   readonly seq: number
   readonly position: number
 }
+
+/** The next part of a walk over all deliveries by age. */
+export interface Walk {
+  readonly after: Cursor
+  /** The last message to look at. */
+  readonly until: number
+  /** Rows to look at, at most. */
+  readonly step: number
+  /** Rows to find, at most. */
+  readonly limit: number
+  readonly filter: RowFilter
+}
+
+/** Conditions that must all hold; `null` for one that was not given. */
+export interface RowFilter {
+  readonly position: number | null
+  readonly domain: string | null
+  readonly customer: string | null
+  readonly acceptedBefore: number | null
+  readonly cause: string | null
+  readonly status: DeliveryStatus | null
+}
+
+/** What operators do to deliveries. */
+export type Change =
+  | { readonly kind: 'retry' | 'hold' | 'unhold' }
+  | { readonly kind: 'drop'; readonly order: 'drop' | 'drop-silently' }
+  | { readonly kind: 'move'; readonly route: string | null }
 
 /** A customer with lists as JSON. */
 export interface CustomerRow {
@@ -110,8 +136,8 @@ export interface Operations {
     gives: null
   }
   claim: {
-    takes: { now: number; limit: number; skipDomains: readonly string[] }
-    gives: { messages: ClaimedMessage[]; deliveries: ClaimedDelivery[]; orphaned: number }
+    takes: { now: number; limit: number; skip: readonly string[] }
+    gives: { messages: StoredMessage[]; deliveries: ClaimedDelivery[]; orphaned: number }
   }
   /** `emptied`: messages whose file may be unlinked now. */
   settle: {
@@ -119,10 +145,18 @@ export interface Operations {
     gives: { results: ('ok' | 'fenced')[]; emptied: string[] }
   }
   release: { takes: { now: number; claims: readonly ClaimKey[] }; gives: null }
-  hold: { takes: { claim: ClaimKey; reason: string }; gives: null }
-  retry: {
-    takes: { now: number; limit: number; messageId: string | null; domain: string | null }
-    gives: number
+  hold: { takes: { claim: ClaimKey; reason: string; events: readonly EventRow[] }; gives: null }
+  /** `next` is `null` when there is nothing more. */
+  change: {
+    takes: { now: number; walk: Walk; change: Change }
+    gives: { changed: number; next: Cursor | null }
+  }
+  /** Held deliveries whose lifetime is over become due, ordered to be dropped. Gives how many. */
+  expireHeld: { takes: { now: number; limit: number }; gives: number }
+  /** Octets: the wrapped keys in order. A message that is gone or has another master key by now is left alone. */
+  rewrap: {
+    takes: { rows: readonly { messageId: string; from: string; to: string; wrappedKeyBytes: number }[] }
+    gives: null
   }
   append: { takes: { events: readonly EventRow[] }; gives: null }
   expire: { takes: { before: number; limit: number }; gives: number }
@@ -131,16 +165,23 @@ export interface Operations {
   /** On a full disk: gives back what the database does not need, and its WAL. */
   makeRoom: { takes: { pages: number }; gives: null }
   recovered: { takes: null; gives: null }
-  body: { takes: { messageId: string }; gives: Uint8Array | null }
+  /** `octets`: the inline body as it is stored, `null` when it lies in a file. `null`: no such message. */
+  body: { takes: { messageId: string }; gives: { key: StoredKey; octets: Uint8Array | null } | null }
   known: { takes: { ids: readonly string[] }; gives: string[] }
+  keys: { takes: { ids: readonly string[] }; gives: StoredKey[] }
+  /** How many messages each master key is needed for; the empty id counts what is not encrypted. */
+  keyUsage: { takes: null; gives: { id: string; messages: number }[] }
+  /** Keys that this master key wrapped, after message `after` in order of age. */
+  wrappedBy: {
+    takes: { masterKey: string; after: number; limit: number }
+    gives: { keys: StoredKey[]; last: number }
+  }
   nextDue: { takes: null; gives: number | null }
   counts: { takes: null; gives: { waiting: number; active: number; held: number } }
+  /** The place of the message with this id, or of the one with the next lower id; 0 when there is none. */
   position: { takes: { messageId: string }; gives: number }
-  list: {
-    takes: { after: ListCursor; step: number; limit: number; domain: string | null; customer: string | null }
-    /** `next` is `null` when there is nothing more. */
-    gives: { rows: ListedRow[]; next: ListCursor | null }
-  }
+  /** `next` is `null` when there is nothing more. */
+  list: { takes: Walk; gives: { messages: StoredMessage[]; rows: ListedRow[]; next: Cursor | null } }
   trace: { takes: { messageId: string; limit: number }; gives: EventRow[] }
   between: { takes: { from: number; to: number; limit: number }; gives: EventRow[] }
   findCredential: {

@@ -1,60 +1,14 @@
 // The life of a delivery in SQL: written, claimed, settled, given back, put aside. Every operation here runs
 // inside a transaction that group-commit.ts opens. See docs/queue-states.md for the states.
 import type { DatabaseSync } from 'node:sqlite'
+import type { EventRow } from '../../record.ts'
 import { claimHandler } from './claim.ts'
 import { integer, text } from './columns.ts'
 import type { Handlers } from './handlers.ts'
-import type { EventRow, MessageRow, SettleRow } from './protocol.ts'
+import type { SettleRow } from './protocol.ts'
+import { messageWriter, packedBytes, reader, type Take } from './stored-message.ts'
 
-type QueueHandlers = Pick<Handlers, 'begin' | 'enqueue' | 'claim' | 'settle' | 'release' | 'hold' | 'retry'>
-
-/** Reads the octets of a request piece by piece, in the order in which they were packed. */
-const reader = (octets: Uint8Array): ((length: number) => Uint8Array) => {
-  let position = 0
-  return (length) => {
-    position += length
-    return octets.subarray(position - length, position)
-  }
-}
-
-/** Writes messages; the octets are taken from `take` in the order header, inline body. */
-function messageWriter(queue: DatabaseSync) {
-  const message = queue.prepare(
-    `INSERT INTO message (id, customer, reverse_path, size_bytes, accepted_at, expires_at, location, body_bytes,
-       meta, header) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  )
-  const body = queue.prepare('INSERT INTO body (message, octets) VALUES (?, ?)')
-  const delivery = queue.prepare(
-    `INSERT INTO delivery (message, position, domain, forward_path, recipient, next_at, owner, token)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-  )
-  return (
-    row: MessageRow,
-    take: (length: number) => Uint8Array,
-    owner: number | null,
-    dueAt: number,
-  ): void => {
-    const { id, customer, reversePath, sizeBytes, acceptedAt, expiresAt, location, bodyBytes, meta } = row
-    const header = take(row.headerBytes)
-    const { lastInsertRowid: seq } = message.run(
-      id,
-      customer,
-      reversePath,
-      sizeBytes,
-      acceptedAt,
-      expiresAt,
-      location,
-      bodyBytes,
-      meta,
-      header,
-    )
-    if (location === 'inline') body.run(seq, take(bodyBytes))
-    const token = owner === null ? 0 : 1
-    for (const [position, { domain, forwardPath, recipient }] of row.deliveries.entries()) {
-      delivery.run(seq, position, domain, forwardPath, recipient, dueAt, owner, token)
-    }
-  }
-}
+type QueueHandlers = Pick<Handlers, 'begin' | 'enqueue' | 'claim' | 'settle' | 'release' | 'hold'>
 
 export function queueHandlers(
   queue: DatabaseSync,
@@ -76,41 +30,30 @@ export function queueHandlers(
   const removeMessage = queue.prepare('DELETE FROM message WHERE seq = ?')
   const removeBody = queue.prepare('DELETE FROM body WHERE message = ?')
   const postpone = queue.prepare(
-    `UPDATE delivery SET owner = NULL, next_at = ?, attempts = ?, state = ?
-      WHERE message = ? AND position = ? AND owner = ? AND token = ?`,
+    `UPDATE delivery SET owner = NULL, next_at = ?1, attempts = ?2, cause = ?3, held = ?4,
+        sealed_state = coalesce(?5, sealed_state), state = iif(?5 IS NULL, state, NULL)
+      WHERE message = ?6 AND position = ?7 AND owner = ?8 AND token = ?9`,
   )
   const giveBack = queue.prepare(
     `UPDATE delivery SET owner = NULL, next_at = ?
       WHERE message = (SELECT seq FROM message WHERE id = ?) AND position = ? AND owner = ? AND token = ?`,
   )
+  // While it is held, `next_at` is the end of its lifetime.
   const putAside = queue.prepare(
-    `UPDATE delivery SET owner = NULL, held = ?
-      WHERE message = (SELECT seq FROM message WHERE id = ?) AND position = ? AND owner = ? AND token = ?`,
-  )
-  const retrySome = queue.prepare(
-    `UPDATE delivery SET next_at = ?1 WHERE (message, position) IN
-       (SELECT message, position FROM delivery INDEXED BY delivery_due
-         WHERE owner IS NULL AND held IS NULL AND next_at > ?1 LIMIT ?2)`,
-  )
-  const retryDomain = queue.prepare(
-    `UPDATE delivery SET next_at = ?1 WHERE (message, position) IN
-       (SELECT message, position FROM delivery INDEXED BY delivery_by_domain
-         WHERE owner IS NULL AND held IS NULL AND domain = ?3 AND next_at > ?1 LIMIT ?2)`,
-  )
-  const retryMessage = queue.prepare(
-    `UPDATE delivery SET next_at = ?1 WHERE message = (SELECT seq FROM message WHERE id = ?2)
-       AND owner IS NULL AND held IS NULL AND next_at > ?1 AND (?3 IS NULL OR domain = ?3)`,
+    `UPDATE delivery SET owner = NULL, held = ?1, next_at = message.expires_at FROM message
+      WHERE message.id = ?2 AND delivery.message = message.seq AND position = ?3 AND owner = ?4 AND token = ?5`,
   )
 
   /** One result; `true` when the message went with it and a file is to be unlinked. `null`: fenced. */
-  const settleOne = (row: SettleRow): boolean | null => {
+  const settleOne = (row: SettleRow, take: Take): boolean | null => {
+    const { position, token, later } = row
+    const state = later === null || later.stateBytes === 0 ? null : take(later.stateBytes)
     const message = findMessage.get(row.messageId)
     if (message === undefined) return null
     const seq = integer(message, 'seq')
-    const { position, token, later } = row
     if (later !== null) {
-      const { nextAt, attempts, state } = later
-      const { changes } = postpone.run(nextAt, attempts, state, seq, position, owner, token)
+      const { nextAt, attempts, cause, held } = later
+      const { changes } = postpone.run(nextAt, attempts, cause, held, state, seq, position, owner, token)
       return changes === 0 ? null : false
     }
     if (finish.run(seq, position, owner, token).changes === 0) return null
@@ -139,11 +82,11 @@ export function queueHandlers(
       const take = reader(octets)
       const emptied: string[] = []
       const results = rows.map((row) => {
-        const settled = settleOne(row)
+        const settled = settleOne(row, take)
         if (settled === true) emptied.push(row.messageId)
         for (const notice of row.notices) {
           if (settled !== null) insertMessage(notice, take, null, now)
-          else take(notice.headerBytes + (notice.location === 'inline' ? notice.bodyBytes : 0))
+          else take(packedBytes(notice))
         }
         if (settled !== null) insertEvents(row.events)
         return settled === null ? 'fenced' : 'ok'
@@ -155,14 +98,10 @@ export function queueHandlers(
         giveBack.run(now, messageId, position, owner, token)
       return null
     },
-    hold: ({ claim: { messageId, position, token }, reason }) => {
-      putAside.run(reason, messageId, position, owner, token)
+    hold: ({ claim: { messageId, position, token }, reason, events }) => {
+      const { changes } = putAside.run(reason, messageId, position, owner, token)
+      if (changes > 0) insertEvents(events)
       return null
-    },
-    retry: ({ now, limit, messageId, domain }) => {
-      if (messageId !== null) return Number(retryMessage.run(now, messageId, domain).changes)
-      const result = domain === null ? retrySome.run(now, limit) : retryDomain.run(now, limit, domain)
-      return Number(result.changes)
     },
   }
 }
