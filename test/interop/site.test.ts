@@ -258,7 +258,10 @@ describe('the databases of a cluster', { skip: postgres.skip, timeout: 6 * LIMIT
     await second.sql(`ALTER SYSTEM SET primary_conninfo = '${source}'`)
     await second.sql('SELECT pg_reload_conf()')
     await accepting(true)
-    assert.equal(await copies(first), `${second.name} quorum`)
+    // The standby's connection is made anew after the reload: for a moment it catches up as `async`.
+    await eventually('the copy counts', LIMIT_MS, async () =>
+      (await copies(first)) === `${second.name} quorum` ? true : null,
+    )
     assert.deepEqual(await inQueue(), taken)
     await take()
     assert.deepEqual(await inQueue(), taken)
