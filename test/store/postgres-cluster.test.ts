@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import type { Claim } from '../../src/queue/message.ts'
+import { parseDomain } from '../../src/smtp/domain.ts'
 import { openPostgresAdmin } from '../../src/store/postgres/admin.ts'
 import { parseStoreAddress } from '../../src/store/settings.ts'
 import { createSteps } from '../contract/contract-store.ts'
@@ -201,6 +202,33 @@ describe('nodes that share a database', { skip: postgres.skip }, () => {
     } finally {
       await admin.close()
     }
+  })
+
+  test('S3: accounts are the same for every node', async () => {
+    const [one, other] = [await join('one'), await join('other')]
+    const customer = {
+      name: 'Kanzlei Müller',
+      domains: [parseDomain('example.org') ?? assert.fail()],
+      addresses: ['max@example.com'],
+      cleartextAllowed: true,
+      nullReversePathAllowed: false,
+    }
+    const credential = { login: 'mueller', customer: customer.name, passwordHash: 'scrypt$1' }
+    await one.accounts.putCustomer(customer)
+    await one.accounts.putCredential({ ...credential, login: 'Mueller' })
+    assert.deepEqual(await other.accounts.findCredential('MUELLER'), { credential, customer })
+    const changed = { ...customer, addresses: [], cleartextAllowed: false }
+    await other.accounts.putCustomer(changed)
+    await other.accounts.putCredential({ ...credential, login: 'amt', passwordHash: 'scrypt$2' })
+    assert.deepEqual(await one.accounts.findCustomer(customer.name), changed)
+    assert.deepEqual(await one.accounts.listCustomers(), [{ customer: changed, logins: ['amt', 'mueller'] }])
+    assert.equal(await one.accounts.removeCredential('AMT'), true)
+    assert.equal(await one.accounts.removeCredential('amt'), false)
+    assert.equal(await other.accounts.removeCustomer(customer.name), true)
+    assert.equal(await other.accounts.removeCustomer(customer.name), false)
+    assert.equal(await one.accounts.findCredential('mueller'), null)
+    assert.equal(await one.accounts.findCustomer(customer.name), null)
+    await assert.rejects(one.accounts.putCredential(credential), { code: 'internal' })
   })
 
   test('T7: route and order of an operator reach whichever node claims', async () => {

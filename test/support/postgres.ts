@@ -3,7 +3,8 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chown, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -13,6 +14,10 @@ import { freePort } from './ports.ts'
 
 const START_LIMIT_MS = 20_000
 const USER = 'gateway'
+const ACCESS = `host all locked 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
+host replication all 127.0.0.1/32 trust
+`
 
 export interface PostgresServer {
   readonly port: number
@@ -88,6 +93,13 @@ class Server implements PostgresServer {
     return (await running).stdout
   }
 
+  /** Writes a file of the data directory. */
+  async place(name: string, content: string): Promise<void> {
+    const path = join(this.directory, 'data', name)
+    await writeFile(path, content, { mode: 0o600 })
+    if (this.#account !== null) await chown(path, this.#account.uid, this.#account.gid)
+  }
+
   async start(): Promise<void> {
     const settings = [
       'listen_addresses=127.0.0.1',
@@ -151,30 +163,36 @@ class Server implements PostgresServer {
     return this.program('psql', args, text)
   }
 
-  /** Children of the postmaster are in sessions of their own: each is told. */
-  async #signal(signal: NodeJS.Signals): Promise<void> {
+  /** The server and its children, which are in sessions of their own. */
+  async #processes(): Promise<number[]> {
     const { pid } = this.#child ?? {}
-    if (pid === undefined) return
+    if (pid === undefined) return []
     const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-    for (const target of [pid, ...children.trim().split(/\s+/).filter(Boolean).map(Number)]) {
+    return [pid, ...children.trim().split(/\s+/).filter(Boolean).map(Number)]
+  }
+
+  async #signal(signal: NodeJS.Signals): Promise<number[]> {
+    const processes = await this.#processes()
+    for (const target of processes) {
       try {
         process.kill(target, signal)
       } catch {
         // it ended by itself meanwhile
       }
     }
+    return processes
   }
 
   async kill(): Promise<void> {
     await this.#end('SIGKILL')
   }
 
-  pause(): Promise<void> {
-    return this.#signal('SIGSTOP')
+  async pause(): Promise<void> {
+    await this.#signal('SIGSTOP')
   }
 
-  resume(): Promise<void> {
-    return this.#signal('SIGCONT')
+  async resume(): Promise<void> {
+    await this.#signal('SIGCONT')
   }
 
   async stop(): Promise<void> {
@@ -190,8 +208,12 @@ class Server implements PostgresServer {
     const child = this.#child
     if (child === null || child.exitCode !== null || child.signalCode !== null) return
     const closed = once(child, 'exit')
-    await this.#signal(signal)
+    const processes = await this.#signal(signal)
     await closed
+    // The next start needs their shared memory to be gone.
+    await eventually('the end of all its processes', START_LIMIT_MS, () =>
+      processes.some((pid) => existsSync(`/proc/${pid}`)) ? null : true,
+    )
   }
 
   async promote(): Promise<void> {
@@ -213,19 +235,25 @@ async function prepare(settings: string[]): Promise<Server> {
   return new Server({ programs, account: owner, directory, port: await freePort() }, settings)
 }
 
-/** A server with nobody else on it. */
-export async function startPostgres(): Promise<PostgresServer> {
-  const server = await prepare([])
-  await initialise(server)
+/** A server with nobody else on it; with `tls` it offers TLS. Role `locked` needs the password `correct horse`. */
+export async function startPostgres(tls?: { certificate: string; key: string }): Promise<PostgresServer> {
+  const server = await prepare(tls === undefined ? [] : ['ssl=on'])
+  await initialise(server, tls)
   return server
 }
 
-async function initialise(server: Server): Promise<void> {
+async function initialise(server: Server, tls?: { certificate: string; key: string }): Promise<void> {
   try {
     const data = join(server.directory, 'data')
     await server.program('initdb', ['-D', data, '-A', 'trust', '-U', 'postgres', '--no-sync', '-E', 'UTF8'])
+    if (tls !== undefined) {
+      await server.place('server.crt', tls.certificate)
+      await server.place('server.key', tls.key)
+    }
+    await server.place('pg_hba.conf', ACCESS)
     await server.start()
-    await server.sql(`CREATE ROLE ${USER} LOGIN IN ROLE pg_monitor`)
+    await server.sql(`CREATE ROLE ${USER} LOGIN IN ROLE pg_monitor;
+      CREATE ROLE locked LOGIN PASSWORD 'correct horse' IN ROLE ${USER}`)
   } catch (error) {
     await server.dispose()
     throw error

@@ -83,7 +83,7 @@ export async function openPostgresStore(
   const commits = createPool({ ...parts, open: open('commit') }, settings.writers ?? WRITERS)
   const reads = createPool({ ...parts, open: open('read') }, READERS)
   const ledger = createLedger()
-  const doubts = createDoubts(ledger)
+  const doubts = createDoubts(ledger, () => membership.hurry())
   const wakes: (() => void)[] = []
   const onDue = (): void => {
     for (const wake of wakes) wake()

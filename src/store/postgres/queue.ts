@@ -214,7 +214,6 @@ export function createQueue(deps: QueueDeps): QueueStore & MasterKeyControl {
         ledger.remove(keys)
         memory.drop(meta.id)
         uploadDone(message.body, false)
-        if (doubts.isAny) membership.hurry()
         throw error
       }
       if (body === null) return []

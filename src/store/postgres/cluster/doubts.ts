@@ -62,27 +62,34 @@ export const GIVE_BACK: Statement = {
             AND (d.owner = $2::bigint) IS TRUE`,
 }
 
-export function createDoubts(ledger: Ledger): Doubts {
+/** @param onNote called when there is something to clear up */
+export function createDoubts(ledger: Ledger, onNote: () => void): Doubts {
   /** One at a time: claims, and the comparison with what is in hand. */
   const claims = createSemaphore(1, CLAIMS_WAITING_MAX)
-  let labels = new Set<string>()
-  let refused = new Set<string>()
+  const labels = new Set<string>()
+  const refused = new Set<string>()
   let unheld = false
 
   const endProcesses = async (connection: Connection): Promise<boolean> => {
     if (labels.size === 0) return true
-    const { rows } = await connection.query(END_PROCESSES, [[...labels]])
-    labels = new Set(rows.map((row) => text(row, 'label')))
+    const asked = [...labels]
+    const { rows } = await connection.query(END_PROCESSES, [asked])
+    const left = new Set(rows.map((row) => text(row, 'label')))
+    // Others may have been noted meanwhile: only what was asked about can be forgotten.
+    for (const label of asked) if (!left.has(label)) labels.delete(label)
     return labels.size === 0
   }
-  const removeRefused = async (connection: Connection, incarnation: number): Promise<void> => {
-    if (refused.size === 0) return
-    const ids = [...refused]
+  const remove = async (
+    connection: Connection,
+    ids: readonly string[],
+    incarnation: number,
+  ): Promise<void> => {
+    if (ids.length === 0) return
     await connection.transaction([
       { statement: LOCK, values: [ids] },
       { statement: REMOVE, values: [ids, incarnation] },
     ])
-    refused = new Set([...refused].filter((id) => !ids.includes(id)))
+    for (const id of ids) refused.delete(id)
   }
   const giveBack = async (connection: Connection, incarnation: number, now: number): Promise<void> => {
     const { rows } = await connection.query(OWNED, [incarnation])
@@ -112,9 +119,11 @@ export function createDoubts(ledger: Ledger): Doubts {
       labels.add(label)
       for (const id of ids) refused.add(id)
       unheld = true
+      onNote()
     },
     noteUnheld() {
       unheld = true
+      onNote()
     },
     get isAny() {
       return labels.size > 0 || refused.size > 0 || unheld
@@ -123,15 +132,18 @@ export function createDoubts(ledger: Ledger): Doubts {
       return (await exclusively(work)) ?? work()
     },
     async resolve(connection, incarnation, now) {
-      if (!(await endProcesses(connection))) return
-      await removeRefused(connection, incarnation)
-      if (!unheld) return
+      // What is noted from here on is for the next call: its process may still be about.
+      const ids = [...refused]
+      const compare = unheld
       unheld = false
+      let isDone = false
       try {
-        await exclusively(() => giveBack(connection, incarnation, now))
-      } catch (error) {
-        unheld = true
-        throw error
+        if (!(await endProcesses(connection))) return
+        await remove(connection, ids, incarnation)
+        if (compare) await exclusively(() => giveBack(connection, incarnation, now))
+        isDone = true
+      } finally {
+        if (!isDone) unheld ||= compare
       }
     },
   }

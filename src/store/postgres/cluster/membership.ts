@@ -78,7 +78,9 @@ class Member implements Membership {
   #observed = new Map<number, Observed>()
   #observedAt = Number.NEGATIVE_INFINITY
   #missingStandby: string | null
-  #hurry = new AbortController()
+  /** A round is wanted at once; aborts the pause before it. */
+  #isHurried = false
+  #pausing = new AbortController()
   #run: Promise<void> | null = null
 
   constructor(deps: MembershipDeps, settings: MembershipSettings) {
@@ -118,7 +120,11 @@ class Member implements Membership {
   async #connect(): Promise<Connection> {
     if (this.#connection?.isOpen) return this.#connection
     const connection = await this.#deps.open()
-    connection.onNotification(() => this.#deps.onDue())
+    connection.onNotification(() => {
+      // Perhaps somebody left: what was his is to be had now.
+      this.hurry()
+      this.#deps.onDue()
+    })
     await connection.query(sql.LISTEN)
     if (this.#incarnation !== null) await connection.query(sql.HOLD, [this.#incarnation])
     // Whoever was away may need as long as we did to come back.
@@ -144,12 +150,10 @@ class Member implements Membership {
     const { signal } = this.#stopping
     let delayMs = this.#settings.heartbeat
     while (!signal.aborted) {
-      this.#hurry = new AbortController()
-      await pause(
-        leaseClock,
-        delayMs * (0.9 + random.fraction() / 10),
-        AbortSignal.any([signal, this.#hurry.signal]),
-      )
+      this.#pausing = new AbortController()
+      const awake = AbortSignal.any([signal, this.#pausing.signal])
+      if (!this.#isHurried) await pause(leaseClock, delayMs * (0.9 + random.fraction() / 10), awake)
+      this.#isHurried = false
       if (signal.aborted) return
       try {
         await this.#round(await this.#connect())
@@ -231,7 +235,14 @@ class Member implements Membership {
   }
 
   hurry(): void {
-    this.#hurry.abort()
+    this.#deps.leaseClock.after(
+      0,
+      () => {
+        this.#isHurried = true
+        this.#pausing.abort()
+      },
+      true,
+    )
   }
 
   async stop(): Promise<void> {
