@@ -50,7 +50,7 @@ const REMOVE: Statement = {
     deliveries AS (DELETE FROM delivery USING untouched AS u WHERE delivery.message_id = u.id)
     DELETE FROM message USING untouched AS u WHERE message.id = u.id`,
 }
-const OWNED: Statement = {
+export const OWNED: Statement = {
   name: 'doubts-owned',
   text: 'SELECT message_id, position, token FROM delivery WHERE owner = $1::bigint',
 }
@@ -99,7 +99,8 @@ export function createDoubts(ledger: Ledger, onNote: () => void): Doubts {
         position: integer(row, 'position'),
         token: integer(row, 'token'),
       }))
-      .filter((key) => !ledger.has(key))
+      // What was refused meanwhile is about to be deleted: given back it would be delivered after its 451.
+      .filter((key) => !ledger.has(key) && !refused.has(key.messageId))
       .map(({ messageId, ...key }) => ({ message_id: messageId, ...key }))
     if (lost.length > 0) await connection.query(GIVE_BACK, [JSON.stringify(lost), incarnation, now])
   }
